@@ -1,0 +1,1 @@
+//! What Larder servers and clients must agree on.

@@ -1,0 +1,1 @@
+//! A Larder node: a cache server that speaks RESP.
