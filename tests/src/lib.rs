@@ -1,1 +1,3 @@
 //! Helpers for tests that span crates.
+
+pub mod load;
