@@ -1,1 +1,3 @@
 //! A Larder node: a cache server that speaks RESP.
+
+pub mod config;
