@@ -37,7 +37,9 @@ pub(super) const ROWS: &[Command] = &[
             .optional(),
         ]),
     cmd("bitfield", pending, -2, &[WRITE, DENYOOM])
-        .keys(&[at(1, &[RW, ACCESS, UPDATE]).refined_by(bitfield_key_flags)])
+        .keys(&[at(1, &[RW, ACCESS, UPDATE])
+            .refined_by(bitfield_key_flags)
+            .notes("Operations may read, write or both.")])
         .doc(
             "3.2.0",
             "Reads, sets and adds to integers of any width inside a string.",

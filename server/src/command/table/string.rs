@@ -218,7 +218,9 @@ pub(super) const ROWS: &[Command] = &[
         .deprecated("2.6.12", "SET with PX")
         .args(&[key("key"), integer("milliseconds"), string("value")]),
     cmd("set", pending, -3, &[WRITE, DENYOOM, CONST_TIME])
-        .keys(&[at(1, &[RW, ACCESS, UPDATE]).refined_by(set_key_flags)])
+        .keys(&[at(1, &[RW, ACCESS, UPDATE])
+            .refined_by(set_key_flags)
+            .notes("Some options read the old value, the others only overwrite it.")])
         .doc(
             "1.0.0",
             "Sets a key to a string, on a condition or for a time if so asked.",
