@@ -1,3 +1,21 @@
 //! A Larder node: a cache server that speaks RESP.
 
+pub mod bits;
+pub mod call;
+pub mod client;
+pub mod command;
+pub mod commands;
 pub mod config;
+mod connection;
+mod dispatch;
+pub mod housekeeping;
+pub mod latency;
+pub mod lcs;
+pub mod node;
+pub mod resp;
+pub mod server;
+pub mod slowlog;
+pub mod stats;
+pub mod store;
+pub mod text;
+mod worker;

@@ -12,6 +12,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use crate::text::glob_match;
+
 #[macro_use]
 mod setting;
 
@@ -159,7 +161,7 @@ impl Config {
         let wanted = |name: &&'static str| {
             patterns
                 .iter()
-                .any(|pattern| matches_glob(pattern, name.as_bytes(), true))
+                .any(|pattern| glob_match(pattern, name.as_bytes(), true))
         };
         lookup::all()
             .flat_map(|setting| setting.names().filter(wanted).map(move |name| (name, setting)))
@@ -278,34 +280,4 @@ fn warning_of(setting: &Setting, settings: &Settings) -> Option<String> {
     let value = settings.show(setting);
     let warning = kept::warning(setting.name, &value)?;
     Some(format!("{} {value} has no effect: {warning}", setting.name))
-}
-
-/// Whether `text` matches the glob `pattern`, which may have `*` and `?`.
-fn matches_glob(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
-    let fold = |byte: u8| {
-        if nocase { byte.to_ascii_lowercase() } else { byte }
-    };
-    let (mut p, mut t) = (0, 0);
-    let mut retry: Option<(usize, usize)> = None;
-    while t < text.len() {
-        let step = match pattern.get(p) {
-            Some(b'*') => {
-                retry = Some((p + 1, t));
-                p += 1;
-                continue;
-            }
-            Some(b'?') => Some(p + 1),
-            Some(byte) if fold(*byte) == fold(text[t]) => Some(p + 1),
-            _ => None,
-        };
-        match (step, retry) {
-            (Some(next), _) => (p, t) = (next, t + 1),
-            (None, Some((star, from))) => {
-                retry = Some((star, from + 1));
-                (p, t) = (star, from + 1);
-            }
-            (None, None) => return false,
-        }
-    }
-    pattern[p..].iter().all(|byte| *byte == b'*')
 }

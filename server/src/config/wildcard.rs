@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::matches_glob;
+use crate::text::glob_match;
 
 /// The paths that `pattern` means, sorted. Without wildcards that is the path itself, whether it exists or not.
 ///
@@ -48,7 +48,7 @@ fn step(folder: &Path, part: &str) -> Vec<PathBuf> {
         .collect();
     names.retain(|name| {
         let hidden = name.starts_with('.') && !part.starts_with('.');
-        !hidden && matches_glob(part.as_bytes(), name.as_bytes(), false)
+        !hidden && glob_match(part.as_bytes(), name.as_bytes(), false)
     });
     names.sort();
     names.into_iter().map(|name| folder.join(name)).collect()

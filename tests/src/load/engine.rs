@@ -26,10 +26,7 @@ const MAX_LATENCY_NS: u64 = 100_000_000_000;
 /// closes a connection, falls silent for 10 s, or sends what is no reply to the request; error
 /// replies are only counted.
 pub fn run(options: &Options) -> Result<Report> {
-    ensure!(
-        options.rate.is_none_or(|rate| rate > 0.0),
-        "--rate must be above 0"
-    );
+    ensure!(options.rate.is_none_or(|rate| rate > 0.0), "--rate must be above 0");
     let mut engine = Engine::connect(options)?;
     let (warmup, _, _) = if options.warmup > 0.0 {
         engine.phase(u64::MAX, Some(seconds(options.warmup)?))?
@@ -43,9 +40,7 @@ pub fn run(options: &Options) -> Result<Report> {
         (_, None, limit) => (u64::MAX, Some(seconds(limit.unwrap_or(5.0))?)),
     };
     let server_cpu_ns = || match options.server_pid {
-        Some(pid) => cpu_time_ns(pid)
-            .map(Some)
-            .context(format!("CPU time of process {pid}")),
+        Some(pid) => cpu_time_ns(pid).map(Some).context(format!("CPU time of process {pid}")),
         None => Ok(None),
     };
     let server_before = server_cpu_ns()?;
@@ -102,10 +97,7 @@ impl Engine {
     fn connect(options: &Options) -> Result<Self> {
         let keys = if options.fill {
             ensure!(
-                matches!(
-                    options.command,
-                    Command::Set | Command::SetEx | Command::Incr
-                ),
+                matches!(options.command, Command::Set | Command::SetEx | Command::Incr),
                 "--fill needs set, setex or incr"
             );
             Keys::Ascending {
@@ -140,11 +132,7 @@ impl Engine {
     }
 
     /// Sends `count` requests, or for as long as `limit`, and waits for all replies.
-    fn phase(
-        &mut self,
-        count: u64,
-        limit: Option<Duration>,
-    ) -> Result<(Tally, Histogram<u64>, Duration)> {
+    fn phase(&mut self, count: u64, limit: Option<Duration>) -> Result<(Tally, Histogram<u64>, Duration)> {
         let start_ns = self.now_ns();
         let limit_ns = limit.map_or(u64::MAX, |limit| limit.as_nanos() as u64);
         let mut phase = Phase {
@@ -179,11 +167,7 @@ impl Engine {
     /// Waits for the network once and serves every connection that is ready.
     fn turn(&mut self, events: &mut Events, phase: &mut Phase) -> Result<()> {
         // Requests of an open loop are due microseconds apart, which no timer of epoll can wait for.
-        let timeout = if self.rate.is_some() {
-            Duration::ZERO
-        } else {
-            SILENCE
-        };
+        let timeout = if self.rate.is_some() { Duration::ZERO } else { SILENCE };
         match self.poll.poll(events, Some(timeout)) {
             Err(error) if error.kind() != ErrorKind::Interrupted => return Err(error.into()),
             _ => {}
@@ -197,10 +181,7 @@ impl Engine {
                 .min();
             let silent_since = oldest_ns.map(|oldest| oldest.max(phase.last_reply_ns));
             let silent_ns = silent_since.map_or(0, |since| self.now_ns().saturating_sub(since));
-            ensure!(
-                u128::from(silent_ns) < SILENCE.as_nanos(),
-                "no reply for {SILENCE:?}"
-            );
+            ensure!(u128::from(silent_ns) < SILENCE.as_nanos(), "no reply for {SILENCE:?}");
         }
         for event in events.iter() {
             let index = event.token().0;
@@ -327,10 +308,7 @@ impl Connection {
             Socket::Unix(stream)
         } else {
             let (host, port) = (options.host.as_str(), options.port);
-            let address = (host, port)
-                .to_socket_addrs()?
-                .next()
-                .context("unknown host")?;
+            let address = (host, port).to_socket_addrs()?.next().context("unknown host")?;
             let stream = std::net::TcpStream::connect_timeout(&address, CONNECT_TIMEOUT)
                 .with_context(|| format!("connecting to {address}"))?;
             stream.set_nodelay(true)?;
@@ -351,11 +329,7 @@ impl Connection {
     fn send(&mut self, bytes: &[u8], count: u64, time_ns: u64) -> Result<()> {
         self.in_flight += count;
         self.sent.push_back((time_ns, count));
-        let written = if self.unsent.is_empty() {
-            self.write(bytes)?
-        } else {
-            0
-        };
+        let written = if self.unsent.is_empty() { self.write(bytes)? } else { 0 };
         self.unsent.extend_from_slice(&bytes[written..]);
         Ok(())
     }
@@ -387,10 +361,7 @@ impl Connection {
     fn settle(&mut self, replies: u64, now_ns: u64, latencies: &mut Histogram<u64>) -> Result<()> {
         let mut left = replies;
         while left > 0 {
-            let (time_ns, count) = self
-                .sent
-                .front_mut()
-                .context("more replies than requests")?;
+            let (time_ns, count) = self.sent.front_mut().context("more replies than requests")?;
             let settled = left.min(*count);
             let latency_ns = now_ns.saturating_sub(*time_ns);
             latencies.saturating_record_n(latency_ns, settled);

@@ -10,10 +10,7 @@ const MAX_KEYS: u64 = 100_000_000;
 
 /// Command line of the load generator.
 #[derive(Debug, Clone, Parser)]
-#[command(
-    name = "larder-load",
-    about = "Puts load on a cache server, prints JSON"
-)]
+#[command(name = "larder-load", about = "Puts load on a cache server, prints JSON")]
 pub struct Options {
     /// Address of the server.
     #[arg(long, default_value = "127.0.0.1")]
@@ -117,9 +114,7 @@ impl FromStr for Command {
                 .and_then(|keys| keys.parse().ok())
                 .filter(|keys| (1..=1000).contains(keys))
                 .map(Self::Mget)
-                .ok_or_else(|| {
-                    format!("'{name}' is none of set, setex, get, incr, mget1 to mget1000")
-                }),
+                .ok_or_else(|| format!("'{name}' is none of set, setex, get, incr, mget1 to mget1000")),
         }
     }
 }

@@ -79,12 +79,7 @@ pub(super) struct Replies {
 
 impl Replies {
     /// Takes the next bytes of the stream. Fails if they cannot be replies at all.
-    pub(super) fn feed(
-        &mut self,
-        mut data: &[u8],
-        format: &Format,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
+    pub(super) fn feed(&mut self, mut data: &[u8], format: &Format, tally: &mut Tally) -> Result<(), String> {
         while !data.is_empty() {
             if self.skip > 0 {
                 let taken = self.skip.min(data.len());
@@ -141,9 +136,7 @@ impl Replies {
                 tally.misses += 1;
                 self.value_done(tally);
             }
-            (Some(b'*'), Expected::Values(values))
-                if self.values == 0 && number(&line[1..]) == Some(values as i64) =>
-            {
+            (Some(b'*'), Expected::Values(values)) if self.values == 0 && number(&line[1..]) == Some(values as i64) => {
                 self.values = values;
             }
             (Some(b'-'), _) => {
@@ -163,12 +156,7 @@ impl Replies {
         }
     }
 
-    fn take_memcached(
-        &mut self,
-        line: &[u8],
-        format: &Format,
-        tally: &mut Tally,
-    ) -> Result<(), String> {
+    fn take_memcached(&mut self, line: &[u8], format: &Format, tally: &mut Tally) -> Result<(), String> {
         let value_follows = match format.expected {
             Expected::Value => line.starts_with(b"VA "),
             Expected::Values(_) => line.starts_with(b"VALUE "),

@@ -63,9 +63,7 @@ impl Report {
             let latency_ns = self.latencies.value_at_quantile(quantile);
             let _ = write!(json, ", \"{name}_us\": {:.2}", latency_ns as f64 / 1000.0);
         }
-        let server = self
-            .server_cpu_ns
-            .map_or_else(|| "null".to_owned(), us_per_op);
+        let server = self.server_cpu_ns.map_or_else(|| "null".to_owned(), us_per_op);
         let _ = write!(
             json,
             ", \"hits\": {}, \"misses\": {}, \"errors\": {}, \"first_error\": {}, \
@@ -73,9 +71,7 @@ impl Report {
             self.hits,
             self.misses,
             self.errors,
-            self.first_error
-                .as_deref()
-                .map_or_else(|| "null".to_owned(), quoted),
+            self.first_error.as_deref().map_or_else(|| "null".to_owned(), quoted),
             us_per_op(self.client_cpu_ns),
         );
         json

@@ -165,8 +165,7 @@ impl Requests {
                 } else {
                     self.bytes.push(b'0');
                 }
-                self.bytes
-                    .extend_from_slice(format!(" {}\r\n", value.len()).as_bytes());
+                self.bytes.extend_from_slice(format!(" {}\r\n", value.len()).as_bytes());
                 self.bytes.extend_from_slice(&value);
             }
             // The meta command, because memcached answers each plain `get` of a pipeline with a
@@ -188,14 +187,12 @@ impl Requests {
     }
 
     fn add_header(&mut self, arguments: usize, name: &str) {
-        self.bytes
-            .extend_from_slice(format!("*{arguments}\r\n").as_bytes());
+        self.bytes.extend_from_slice(format!("*{arguments}\r\n").as_bytes());
         self.add_bulk(name.as_bytes());
     }
 
     fn add_bulk(&mut self, bulk: &[u8]) {
-        self.bytes
-            .extend_from_slice(format!("${}\r\n", bulk.len()).as_bytes());
+        self.bytes.extend_from_slice(format!("${}\r\n", bulk.len()).as_bytes());
         self.bytes.extend_from_slice(bulk);
         self.bytes.extend_from_slice(b"\r\n");
     }

@@ -13,12 +13,8 @@ use super::requests::{Keys, Requests};
 use super::run;
 
 fn options(arguments: &str) -> Options {
-    Options::try_parse_from(
-        ["larder-load"]
-            .into_iter()
-            .chain(arguments.split_whitespace()),
-    )
-    .expect("arguments of a test are right")
+    Options::try_parse_from(["larder-load"].into_iter().chain(arguments.split_whitespace()))
+        .expect("arguments of a test are right")
 }
 
 fn requests(arguments: &str, first: u64, count: usize) -> String {
@@ -70,29 +66,18 @@ fn requests_are_what_the_protocols_say() {
         "get key:000000000005 key:000000000006\r\n"
     );
     let setex = requests("--command setex --value-size 1", 5, 1);
-    let ttl: u32 = setex
-        .split("\r\n")
-        .nth(6)
-        .expect("a TTL")
-        .parse()
-        .expect("digits");
+    let ttl: u32 = setex.split("\r\n").nth(6).expect("a TTL").parse().expect("digits");
     assert!((10_000..90_000).contains(&ttl), "{setex}");
 }
 
 #[test]
 fn random_keys_cover_the_whole_range_evenly() {
-    let seeded = Keys::Random {
-        state: 1,
-        count: 10,
-    };
+    let seeded = Keys::Random { state: 1, count: 10 };
     let mut requests = Requests::new(&options("--command get --pipeline 10000"), seeded);
     let text = String::from_utf8(requests.next(10_000).to_vec()).expect("requests are ASCII");
     for key in 0..10 {
         let drawn = text.matches(&format!("key:{key:012}")).count();
-        assert!(
-            (850..1150).contains(&drawn),
-            "key {key} drawn {drawn} times of 10000"
-        );
+        assert!((850..1150).contains(&drawn), "key {key} drawn {drawn} times of 10000");
     }
 }
 
@@ -146,10 +131,7 @@ fn replies_are_counted_wherever_the_stream_is_cut() {
 
     let arguments = "--protocol memcached --command get --value-size 2";
     let read = tally(arguments, b"VA 2\r\nab\r\nEN\r\nVA 2\r\n\r\n\r\n").expect("valid");
-    assert_eq!(
-        (read.replies, read.hits, read.misses, read.errors),
-        (3, 2, 1, 0)
-    );
+    assert_eq!((read.replies, read.hits, read.misses, read.errors), (3, 2, 1, 0));
 }
 
 #[test]
@@ -162,10 +144,7 @@ fn a_reply_of_the_wrong_kind_is_not_counted_as_work_done() {
     assert!(tally("--command get", b"+OK\r\n").is_err());
     assert!(tally("--command set", b"$-1\r\n").is_err());
     assert!(tally("--command mget2", b"*3\r\n").is_err());
-    let full = tally(
-        "--protocol memcached --command set",
-        b"SERVER_ERROR out of memory\r\n",
-    );
+    let full = tally("--protocol memcached --command set", b"SERVER_ERROR out of memory\r\n");
     assert_eq!(full.expect("errors are replies").errors, 1);
 }
 

@@ -3,6 +3,7 @@
 use crate::call::pending;
 use crate::command::args::{block, integer, string};
 use crate::command::bits::flag::{ALLOW_BUSY, CONST_TIME, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
+use crate::commands::connection;
 use crate::command::{Command, Flags, Group, Handler, category};
 
 const GROUP: Group = Group::Connection;
@@ -53,7 +54,7 @@ pub(super) const ROWS: &[Command] = &[
         ],
     )
     .optional()]),
-    cmd("ping", pending, -1, &[FAST, CONST_TIME])
+    cmd("ping", connection::ping, -1, &[FAST, CONST_TIME])
         .doc(
             "1.0.0",
             "Shows that the server is there; returns its argument, if any.",

@@ -5,6 +5,7 @@ use crate::command::args::{block, double, integer, key, one_of, string, token, u
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, READONLY, WRITE};
 use crate::command::bits::key_flag::{ACCESS, DELETE, INSERT, OW, RO, RW, UPDATE};
 use crate::command::keys::{at, counted_at, set_key_flags};
+use crate::commands::string;
 use crate::command::{Command, Flags, Group, Handler, category};
 
 const GROUP: Group = Group::String;
@@ -66,7 +67,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(N), N the length of the string",
         )
         .args(&[key("key")]),
-    cmd("get", pending, 2, &[READONLY, FAST, CONST_TIME])
+    cmd("get", string::get, 2, &[READONLY, FAST, CONST_TIME])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc("1.0.0", "Reads a string.", "O(1)")
         .args(&[key("key")]),
@@ -112,7 +113,7 @@ pub(super) const ROWS: &[Command] = &[
         )
         .deprecated("6.2.0", "SET with GET")
         .args(&[key("key"), string("value")]),
-    cmd("incr", pending, 2, &[WRITE, DENYOOM, FAST, CONST_TIME])
+    cmd("incr", string::incr, 2, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc(
             "1.0.0",
@@ -217,7 +218,7 @@ pub(super) const ROWS: &[Command] = &[
         )
         .deprecated("2.6.12", "SET with PX")
         .args(&[key("key"), integer("milliseconds"), string("value")]),
-    cmd("set", pending, -3, &[WRITE, DENYOOM, CONST_TIME])
+    cmd("set", string::set, -3, &[WRITE, DENYOOM, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])
             .refined_by(set_key_flags)
             .notes("Some options read the old value, the others only overwrite it.")])

@@ -1,10 +1,10 @@
 //! Transactions: rows of the command table.
 
-use crate::call::pending;
 use crate::command::args::key;
 use crate::command::bits::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use crate::command::bits::key_flag::RO;
 use crate::command::keys::at;
+use crate::commands::transaction;
 use crate::command::{Command, Flags, Group, Handler, category};
 
 const GROUP: Group = Group::Transactions;
@@ -16,7 +16,7 @@ const fn cmd(name: &'static str, handler: Handler, arity: i8, flags: &[Flags]) -
 pub(super) const ROWS: &[Command] = &[
     cmd(
         "discard",
-        pending,
+        transaction::discard,
         1,
         &[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY],
     )
@@ -27,7 +27,7 @@ pub(super) const ROWS: &[Command] = &[
     ),
     cmd(
         "exec",
-        pending,
+        transaction::exec,
         1,
         &[NOSCRIPT, LOADING, STALE, SKIP_SLOWLOG],
     )
@@ -38,7 +38,7 @@ pub(super) const ROWS: &[Command] = &[
     ),
     cmd(
         "multi",
-        pending,
+        transaction::multi,
         1,
         &[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY],
     )
@@ -49,14 +49,14 @@ pub(super) const ROWS: &[Command] = &[
     ),
     cmd(
         "unwatch",
-        pending,
+        transaction::unwatch,
         1,
         &[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY],
     )
     .doc("2.2.0", "Stops watching keys.", "O(1)"),
     cmd(
         "watch",
-        pending,
+        transaction::watch,
         -2,
         &[NOSCRIPT, LOADING, STALE, FAST, ALLOW_BUSY],
     )

@@ -1,0 +1,7 @@
+//! The command handlers, by group.
+
+pub mod command;
+pub mod connection;
+pub mod monitor;
+pub mod string;
+pub mod transaction;

@@ -1,0 +1,540 @@
+//! One connection: fill, decode, execute, send, and around again.
+//!
+//! A connection is a future of its worker. Its turn is plain code: it reads once, decodes every whole
+//! request, runs them, and writes once. What cannot be finished (a request that is cut off, replies
+//! that the socket does not take, commands held back by a pause) moves into the connection until the
+//! next turn; everything else lies in buffers of the worker.
+
+use crate::client::Client;
+use crate::dispatch::{self, Prepared, Ran};
+use crate::node::Node;
+use crate::resp::decode::{Args, Batch, Decoder, Limits};
+use crate::resp::encode::{Output, Reply};
+use crate::stats::WorkerStats;
+use crate::worker::{self, INPUT_BYTES, Scene, Socket, Worker};
+use bytes::Bytes;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// A turn ends after this many commands, bytes of replies or time, so that one connection cannot hold
+/// the worker.
+const TURN_COMMANDS: usize = 128;
+const TURN_OUTPUT_BYTES: usize = 256 * 1024;
+const TURN_TIME: Duration = Duration::from_micros(200);
+/// Commands whose keys are fetched into the cache together; more would push each other out.
+const WINDOW: usize = 32;
+/// A leftover up to this size is copied before the next read instead of being read behind.
+const COPY_BYTES: usize = 16 * 1024;
+/// Pieces of one vectored write.
+const PIECES: usize = 64;
+/// What is reserved ahead for a large argument; the rest as it arrives, so that a claim costs nothing.
+const RESERVE_BYTES: usize = 1 << 20;
+
+/// A socket of either kind.
+pub(crate) enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+}
+
+impl Stream {
+    /// Registers the socket with this thread's runtime.
+    pub(crate) fn open(socket: Socket) -> io::Result<Stream> {
+        Ok(match socket {
+            Socket::Tcp(socket) => Stream::Tcp(TcpStream::from_std(socket)?),
+            Socket::Unix(socket) => Stream::Unix(UnixStream::from_std(socket)?),
+        })
+    }
+
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+
+    /// Reads at most `limit` bytes behind what `buffer` holds.
+    fn poll_append(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
+        use bytes::BufMut;
+        let mut buffer = buffer.limit(limit);
+        match self {
+            Stream::Tcp(stream) => pin!(stream.read_buf(&mut buffer)).poll(cx),
+            Stream::Unix(stream) => pin!(stream.read_buf(&mut buffer)).poll(cx),
+        }
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>> {
+        let mut pieces = [io::IoSlice::new(&[]); PIECES];
+        match (self, output.contiguous()) {
+            (Stream::Tcp(stream), Some(bytes)) => Pin::new(stream).poll_write(cx, bytes),
+            (Stream::Unix(stream), Some(bytes)) => Pin::new(stream).poll_write(cx, bytes),
+            (Stream::Tcp(stream), None) => {
+                let used = output.pieces(&mut pieces);
+                Pin::new(stream).poll_write_vectored(cx, &pieces[..used])
+            }
+            (Stream::Unix(stream), None) => {
+                let used = output.pieces(&mut pieces);
+                Pin::new(stream).poll_write_vectored(cx, &pieces[..used])
+            }
+        }
+    }
+}
+
+/// A large argument that is being read straight into its own allocation.
+struct Large {
+    bytes: Vec<u8>,
+    len: usize,
+}
+
+/// Requests that were decoded but must run later, with the input that they and the leftover lie in.
+struct Parked {
+    batch: Batch,
+    input: Vec<u8>,
+}
+
+/// Input of one turn.
+struct Input {
+    bytes: Vec<u8>,
+    len: usize,
+    /// Whether `bytes` is the worker's buffer.
+    shared: bool,
+    /// Requests that were decoded before.
+    batch: Option<Batch>,
+}
+
+/// How a turn ended.
+#[derive(PartialEq, Eq)]
+enum Stop {
+    /// All requests ran.
+    Finished,
+    /// The request with this number, and those behind it, must run in another turn.
+    Before(usize),
+    /// The same, after the pause in force.
+    PausedBefore(usize),
+}
+
+/// A connection and all that it keeps between turns.
+pub(crate) struct Connection {
+    stream: Stream,
+    client: Client,
+    node: Arc<Node>,
+    stats: Arc<WorkerStats>,
+    decoder: Decoder,
+    /// Input that waits for its rest.
+    leftover: Vec<u8>,
+    /// The leftover may hold whole requests, which the last turn had no room for.
+    more: bool,
+    large: Option<Large>,
+    parked: Option<Parked>,
+    /// Replies that the socket has not taken yet.
+    output: Output,
+    /// How much of the node's allowance for unauthenticated input this connection uses.
+    unauthenticated_bytes: usize,
+}
+
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let connection = self.get_mut();
+        worker::with(|worker| connection.poll_turns(worker, cx))
+    }
+}
+
+impl Connection {
+    pub(crate) fn new(stream: Stream, client: Client, node: Arc<Node>) -> Connection {
+        let stats = Arc::clone(&node.workers[client.peer.worker]);
+        Connection {
+            stream,
+            client,
+            node,
+            stats,
+            decoder: Decoder::default(),
+            leftover: Vec::new(),
+            more: false,
+            large: None,
+            parked: None,
+            output: Output::default(),
+            unauthenticated_bytes: 0,
+        }
+    }
+
+    fn poll_turns(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
+        self.client.peer.register(cx.waker());
+        worker.refresh();
+        let mut commands = 0;
+        let mut started = None;
+        loop {
+            if self.client.peer.is_killed() {
+                return Poll::Ready(());
+            }
+            if ready!(self.flush(cx)).is_err() || self.client.close {
+                return Poll::Ready(());
+            }
+            let Some(input) = ready!(self.fill(worker, cx)) else { return Poll::Ready(()) };
+            let now = Instant::now();
+            let started = *started.get_or_insert(now);
+            commands += self.turn(worker, cx, input, now);
+            if commands >= TURN_COMMANDS || started.elapsed() >= TURN_TIME {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Works on one input: decode, execute, send. Returns how many commands ran.
+    fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>, mut input: Input, now: Instant) -> usize {
+        let mut output = std::mem::take(&mut worker.output);
+        let mut batch = std::mem::take(&mut worker.batch);
+        let decoded = match input.batch.take() {
+            Some(parked) => {
+                let end = parked.requests().last().map_or(0, |request| request.end as usize);
+                batch = parked;
+                Ok(end)
+            }
+            None => self.decode(worker, &input.bytes[..input.len], &mut batch),
+        };
+        let stop = self.execute(worker, &input.bytes[..input.len], &batch, &mut output, now);
+        let ran = match stop {
+            Stop::Finished => batch.requests().len(),
+            Stop::Before(next) | Stop::PausedBefore(next) => next,
+        };
+        self.keep_rest(worker, input, &batch, stop, decoded.as_ref().ok().copied());
+        if let Err(error) = decoded
+            && self.parked.is_none()
+        {
+            self.refuse(&error, &mut output);
+        }
+        self.send(worker, cx, &mut output);
+        worker.put_back(batch, output);
+        ran
+    }
+
+    /// Reads what the peer has sent, unless there is work left already; `None` when the connection ends.
+    fn fill(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<Option<Input>> {
+        if let Some(parked) = self.parked.take() {
+            let len = parked.input.len();
+            return Poll::Ready(Some(Input { bytes: parked.input, len, shared: false, batch: Some(parked.batch) }));
+        }
+        if std::mem::take(&mut self.more) {
+            let bytes = std::mem::take(&mut self.leftover);
+            return Poll::Ready(Some(Input { len: bytes.len(), bytes, shared: false, batch: None }));
+        }
+        if self.node.is_stopping() {
+            return Poll::Ready(None);
+        }
+        if self.large.is_some() && !ready!(self.fill_large(cx)) {
+            return Poll::Ready(None);
+        }
+        if self.leftover.len() > COPY_BYTES {
+            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut self.leftover, INPUT_BYTES)) else {
+                return Poll::Ready(None);
+            };
+            self.count_read(read);
+            let bytes = std::mem::take(&mut self.leftover);
+            return Poll::Ready(Some(Input { len: bytes.len(), bytes, shared: false, batch: None }));
+        }
+        let kept = self.leftover.len();
+        let mut buffer = ReadBuf::new(&mut worker.input[kept..]);
+        let result = ready!(self.stream.poll_read(cx, &mut buffer));
+        let read = buffer.filled().len();
+        if result.is_err() || read == 0 {
+            return Poll::Ready(None);
+        }
+        self.count_read(read);
+        worker.input[..kept].copy_from_slice(&self.leftover);
+        if kept > 0 {
+            self.leftover = Vec::new();
+        }
+        let bytes = std::mem::take(&mut worker.input);
+        Poll::Ready(Some(Input { bytes, len: kept + read, shared: true, batch: None }))
+    }
+
+    /// Reads into the large argument until it is whole; false when the connection ends.
+    fn fill_large(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        while let Some(large) = &mut self.large {
+            let missing = large.len - large.bytes.len();
+            if missing == 0 {
+                let whole = Bytes::from(std::mem::take(&mut large.bytes));
+                self.decoder.supply(whole);
+                self.large = None;
+                return Poll::Ready(true);
+            }
+            let room = large.bytes.capacity() - large.bytes.len();
+            if room == 0 {
+                large.bytes.reserve_exact(missing.min(large.bytes.len().max(RESERVE_BYTES)));
+            }
+            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut large.bytes, missing)) else {
+                return Poll::Ready(false);
+            };
+            self.count_read(read);
+        }
+        Poll::Ready(true)
+    }
+
+    fn count_read(&self, bytes: usize) {
+        self.stats.reads.add(1);
+        self.stats.bytes_in.add(bytes as u64);
+    }
+
+    /// Finds the whole requests in the input; returns how many bytes they take.
+    fn decode(
+        &mut self,
+        worker: &Worker,
+        input: &[u8],
+        batch: &mut Batch,
+    ) -> Result<usize, crate::resp::decode::ProtocolError> {
+        let limits = Limits {
+            bulk_bytes: worker.settings.proto_max_bulk_len.min(i64::MAX as u64) as i64,
+            authenticated: self.client.authenticated,
+        };
+        let result = self.decoder.decode(input, limits, batch, TURN_COMMANDS);
+        self.more = result.is_ok() && batch.requests().len() == TURN_COMMANDS;
+        result
+    }
+
+    /// Runs the requests in order. A handler's panic ends the connection, not the worker.
+    fn execute(
+        &mut self,
+        worker: &mut Worker,
+        input: &[u8],
+        batch: &Batch,
+        output: &mut Output,
+        now: Instant,
+    ) -> Stop {
+        let now_ms = worker.wall_ms(now);
+        let stats = Arc::clone(&worker.stats);
+        let mut scene = worker.scene(&mut self.client, output, now_ms);
+        let stop = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
+        dispatch::publish(&scene);
+        stop.unwrap_or_else(|_| {
+            stats.panics.add(1);
+            tracing::error!(client = %self.client.peer.address, "a command panicked; its connection is closed");
+            self.client.close = true;
+            Stop::Finished
+        })
+    }
+
+    /// Moves what this turn did not finish into the connection, and gives the worker its buffer back.
+    fn keep_rest(&mut self, worker: &mut Worker, mut input: Input, batch: &Batch, stop: Stop, decoded: Option<usize>) {
+        let bytes = &input.bytes[..input.len];
+        match stop {
+            Stop::Before(next) | Stop::PausedBefore(next) if !self.client.close => {
+                let (batch, input) = batch.split_off(bytes, next);
+                self.parked = Some(Parked { batch, input });
+                if matches!(stop, Stop::PausedBefore(_)) {
+                    self.node.pause.park(&self.client.peer);
+                }
+            }
+            _ if self.client.close => {}
+            _ => {
+                let consumed = decoded.unwrap_or(input.len);
+                if !input.shared {
+                    input.bytes.truncate(input.len);
+                    input.bytes.drain(..consumed);
+                    input.bytes.shrink_to(input.bytes.len().max(INPUT_BYTES));
+                    self.leftover = std::mem::take(&mut input.bytes);
+                } else if consumed < input.len {
+                    self.leftover = bytes[consumed..].to_vec();
+                }
+                self.begin_large();
+            }
+        }
+        if input.shared {
+            worker.input = input.bytes;
+        }
+        self.check_input(worker);
+    }
+
+    /// If a large argument is being awaited, moves its part of the leftover into an allocation of its own.
+    fn begin_large(&mut self) {
+        let Some((len, at)) = self.decoder.large() else { return };
+        if self.more || self.leftover.len() >= at + len {
+            return;
+        }
+        let mut bytes = Vec::with_capacity(len.min(RESERVE_BYTES));
+        bytes.extend_from_slice(&self.leftover[at..]);
+        self.leftover.truncate(at);
+        self.large = Some(Large { bytes, len });
+    }
+
+    /// Closes a connection whose pending input is over its limit.
+    fn check_input(&mut self, worker: &Worker) {
+        let parked = self.parked.as_ref().map_or(0, |parked| parked.input.len() + parked.batch.held_bytes());
+        let large = self.large.as_ref().map_or(0, |large| large.bytes.capacity());
+        let held = self.leftover.len() + self.decoder.held_bytes() + parked + large;
+        let peer = &self.client.peer;
+        if held != 0 || peer.input_bytes.load(Ordering::Relaxed) != 0 {
+            peer.input_bytes.store(held, Ordering::Relaxed);
+        }
+        let (settings, node) = (&worker.settings, &self.node);
+        let mut over = held as u64 > settings.client_query_buffer_limit;
+        let counted = if self.client.authenticated { 0 } else { held };
+        if counted != self.unauthenticated_bytes {
+            let before = node.unauthenticated_bytes.fetch_add(
+                counted.wrapping_sub(self.unauthenticated_bytes),
+                Ordering::Relaxed,
+            );
+            let total = before.wrapping_add(counted).wrapping_sub(self.unauthenticated_bytes);
+            self.unauthenticated_bytes = counted;
+            over |= counted as u64 > settings.unauth_query_buffer_limit || total as u64 > settings.unauth_total_limit;
+        }
+        if over {
+            tracing::warn!(client = %self.client.peer.address, bytes = held, "closed for too much pending input");
+            self.stats.limit_closes.add(1);
+            self.client.peer.kill();
+        }
+    }
+
+    /// Tells the peer that it does not speak the protocol; the connection closes when that is sent.
+    fn refuse(&mut self, error: &crate::resp::decode::ProtocolError, output: &mut Output) {
+        self.stats.protocol_errors.add(1);
+        self.node.count_error("ERR");
+        Reply::new(output, self.client.version).error(&format!("ERR {error}"));
+        self.client.close = true;
+    }
+
+    /// Writes the turn's replies; what the socket does not take waits in the connection.
+    fn send(&mut self, worker: &Worker, cx: &mut Context<'_>, output: &mut Output) {
+        if output.is_empty() {
+            return;
+        }
+        // An error is seen by the next flush or read, which end the connection.
+        let sent = self.poll_send(cx, output);
+        if let Poll::Ready(Err(_)) = sent {
+            self.client.peer.kill();
+            return;
+        }
+        if output.is_empty() {
+            return;
+        }
+        let limit = match self.client.authenticated {
+            true => worker.settings.client_output_buffer_limit.normal.hard_bytes,
+            false => worker.settings.unauth_output_buffer_limit,
+        };
+        if limit > 0 && output.len() as u64 > limit {
+            tracing::warn!(client = %self.client.peer.address, bytes = output.len(), "closed for not reading replies");
+            self.stats.limit_closes.add(1);
+            self.client.peer.kill();
+            return;
+        }
+        self.output = output.take();
+        self.client.peer.output_bytes.store(self.output.len(), Ordering::Relaxed);
+    }
+
+    /// Writes what earlier turns left and what other parts of the node have posted.
+    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.client.peer.has_mail() {
+            self.client.peer.collect(&mut self.output);
+        }
+        if self.output.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        let mut output = std::mem::take(&mut self.output);
+        let result = self.poll_send(cx, &mut output);
+        self.client.peer.output_bytes.store(output.len(), Ordering::Relaxed);
+        if !output.is_empty() {
+            self.output = output;
+        }
+        result
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
+        while !output.is_empty() {
+            let sent = ready!(self.stream.poll_write(cx, output))?;
+            if sent == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.stats.writes.add(1);
+            self.stats.bytes_out.add(sent as u64);
+            output.advance(sent);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Runs a batch, window by window: look up and hash all, fetch their buckets, fetch their entries, run.
+fn execute_windows(scene: &mut Scene<'_>, input: &[u8], batch: &Batch, mut began: Instant) -> Stop {
+    let requests = batch.requests();
+    let turn_began = began;
+    let mut next = 0;
+    while next < requests.len() {
+        let end = requests.len().min(next + WINDOW);
+        let args = |number: usize| batch.args(input, requests[number]);
+        prepare(scene, (next..end).map(args));
+        let mut stop = None;
+        for number in next..end {
+            let prepared = scene.prepared[number - next];
+            if dispatch::run(scene, args(number), prepared) == Ran::Paused {
+                stop = Some(Stop::PausedBefore(number));
+                break;
+            }
+            if scene.client.close {
+                stop = Some(Stop::Finished);
+                break;
+            }
+            if scene.output.len() >= TURN_OUTPUT_BYTES && number + 1 < requests.len() {
+                stop = Some(Stop::Before(number + 1));
+                break;
+            }
+        }
+        let now = Instant::now();
+        settle(scene, args(next), now - began);
+        began = now;
+        if let Some(stop) = stop {
+            return stop;
+        }
+        next = end;
+        if next < requests.len() && now - turn_began >= TURN_TIME {
+            return Stop::Before(next);
+        }
+    }
+    Stop::Finished
+}
+
+fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args<'a>>) {
+    let keyspace = &scene.node.keyspace;
+    let database = scene.client.database;
+    let alone = window.len() == 1;
+    scene.prepared.clear();
+    scene.prepared.extend(window.map(|args| Prepared::new(args, keyspace)));
+    if alone {
+        return;
+    }
+    for hash in scene.prepared.iter().filter_map(Prepared::hash) {
+        keyspace.prefetch_bucket(database, hash);
+    }
+    for hash in scene.prepared.iter().filter_map(Prepared::hash) {
+        keyspace.prefetch_entry(database, hash);
+    }
+}
+
+/// Books a window's time on its commands.
+fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
+    let stats = scene.stats;
+    stats.turns.add(1);
+    stats.busy_nanos.add(elapsed.as_nanos() as u64);
+    stats.longest_turn_nanos.raise_to(elapsed.as_nanos() as u64);
+    let each = scene.untimed.settle(elapsed, stats, scene.settings.latency_tracking);
+    let threshold = scene.settings.slowlog_log_slower_than;
+    if threshold >= 0 && each / 1000 >= threshold.max(1) as u64 {
+        dispatch::note_slow(scene, first, each / 1000);
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        let peer = &self.client.peer;
+        crate::commands::transaction::unwatch_all(&mut self.client.watches, &self.node.keyspace);
+        crate::commands::monitor::leave(&self.node, peer);
+        self.node.unauthenticated_bytes.fetch_sub(self.unauthenticated_bytes, Ordering::Relaxed);
+        self.node.clients.remove(peer.id);
+        self.stats.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,260 @@
+//! From a decoded request to its handler: what every command goes through first.
+//!
+//! In Redis's order: does the command exist, is the number of arguments right, may this connection run
+//! it, is there memory for it, is it held back by a pause, is it queued by a transaction; then the call.
+
+use crate::call::{Call, Error, Outcome};
+use crate::client::{ReplyMode, flag as peer_flag};
+use crate::command::{self, Command, Unknown, flag};
+use crate::commands::{monitor, transaction};
+use crate::resp::decode::Args;
+use crate::resp::encode::Reply;
+use crate::slowlog::{Slow, cut_args};
+use crate::store::Store;
+use crate::worker::Scene;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+/// How many evictions one write may cause; the rest is for the next ones.
+const EVICTIONS_PER_WRITE: usize = 16;
+/// How much of an unknown command's arguments its error shows.
+const MAX_SHOWN_ARGS: usize = 128;
+
+/// A request whose command was looked up ahead of its turn.
+#[derive(Clone, Copy)]
+pub(crate) struct Prepared {
+    command: Result<&'static Command, Unknown>,
+    /// The hash of argument 1, if it is the only key.
+    hash: Option<u64>,
+}
+
+impl Prepared {
+    /// Looks the command up and hashes its key.
+    #[inline]
+    pub(crate) fn new(args: Args<'_>, keyspace: &crate::store::Keyspace) -> Prepared {
+        let command = command::resolve(args.get(0).unwrap_or_default(), args.get(1));
+        let hash = match (command, args.get(1)) {
+            (Ok(command), Some(key)) if command.single_key => Some(keyspace.hash(key)),
+            _ => None,
+        };
+        Prepared { command, hash }
+    }
+
+    /// The hash of the only key, if there is one.
+    #[inline]
+    pub(crate) fn hash(&self) -> Option<u64> {
+        self.hash
+    }
+}
+
+/// What became of a request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Ran {
+    /// It was answered.
+    Done,
+    /// It must wait until the pause in force is over.
+    Paused,
+}
+
+/// Carries out one request. The reply goes to the scene's output.
+pub(crate) fn run(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared) -> Ran {
+    let mode = scene.client.reply_mode;
+    if mode == ReplyMode::On {
+        return checked(scene, args, prepared);
+    }
+    let mark = scene.output.mark();
+    let ran = checked(scene, args, prepared);
+    match (mode, scene.client.reply_mode) {
+        (ReplyMode::SkipNext, after) => {
+            scene.output.cut(mark);
+            if after == ReplyMode::SkipNext && ran == Ran::Done {
+                scene.client.reply_mode = ReplyMode::On;
+            }
+        }
+        (_, ReplyMode::On) => {}
+        _ => scene.output.cut(mark),
+    }
+    ran
+}
+
+fn checked(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared) -> Ran {
+    let command = match prepared.command {
+        Ok(command) if command.accepts(args.len()) && !command.is_container() => command,
+        Ok(command) => {
+            reject(scene, Some(command), &Error::wrong_arity(command));
+            return Ran::Done;
+        }
+        Err(unknown) => {
+            reject_unknown(scene, args, unknown);
+            return Ran::Done;
+        }
+    };
+    if !scene.client.authenticated && !command.flags.has(flag::NO_AUTH) {
+        reject(scene, Some(command), &Error::new("NOAUTH Authentication required."));
+        return Ran::Done;
+    }
+    if command.flags.has(flag::DENYOOM) && scene.node.over_limit() && !make_room(scene) {
+        scene.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
+        reject(scene, Some(command), &Error::OUT_OF_MEMORY);
+        return Ran::Done;
+    }
+    if scene.node.pause.holds(writes(scene, command)) {
+        return Ran::Paused;
+    }
+    if let Some(transaction) = &mut scene.client.transaction
+        && !transaction::runs_at_once(command)
+    {
+        let refused = transaction::queue(transaction, &scene.client.peer, command, args).err();
+        match refused {
+            Some(error) => reject(scene, Some(command), &error),
+            None => Reply::new(scene.output, scene.client.version).simple("QUEUED"),
+        }
+        return Ran::Done;
+    }
+    call(scene, command, args, prepared.hash);
+    Ran::Done
+}
+
+/// Whether the command, or the transaction that it ends, may change data.
+fn writes(scene: &Scene<'_>, command: &Command) -> bool {
+    let may_write = |command: &Command| command.flags.has_any(flag::WRITE.with(flag::MAY_REPLICATE));
+    may_write(command)
+        || transaction::is_exec(command)
+            && scene.client.transaction.as_ref().is_some_and(|open| open.queue.iter().any(|item| may_write(item.command)))
+}
+
+#[cold]
+fn make_room(scene: &Scene<'_>) -> bool {
+    let node = scene.node;
+    if !scene.eviction.policy.evicts() {
+        return false;
+    }
+    let random = crate::store::eviction::mix(scene.now_ms, scene.stats.turns.get());
+    let evicted = node.keyspace.evict(EVICTIONS_PER_WRITE, scene.eviction, scene.now_ms, random);
+    evicted > 0 || !node.over_limit()
+}
+
+#[cold]
+fn reject(scene: &mut Scene<'_>, command: Option<&'static Command>, error: &Error) {
+    if let Some(command) = command {
+        scene.stats.command(command.id).rejected.add(1);
+    }
+    if let Some(transaction) = &mut scene.client.transaction {
+        transaction.aborted = true;
+    }
+    scene.node.count_error(error.code());
+    Reply::new(scene.output, scene.client.version).error(&error.0);
+}
+
+#[cold]
+fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
+    let lossy = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN_ARGS)]).into_owned();
+    let name = args.get(0).unwrap_or_default();
+    match unknown {
+        Unknown::Subcommand(parent) => {
+            let sub = lossy(args.get(1).unwrap_or_default());
+            let upper = parent.name.to_ascii_uppercase();
+            reject(scene, None, &Error::of(format!("ERR unknown subcommand '{sub}'. Try {upper} HELP.")));
+        }
+        Unknown::Command if is_http(name) => {
+            // A browser that was tricked into talking to this port; what follows is not ours to run.
+            tracing::warn!(client = %scene.client.peer.address, "closed a connection that speaks HTTP");
+            scene.client.close = true;
+        }
+        Unknown::Command => {
+            let mut shown = String::new();
+            for arg in args.iter().skip(1) {
+                if shown.len() >= MAX_SHOWN_ARGS {
+                    break;
+                }
+                let room = MAX_SHOWN_ARGS - shown.len();
+                shown += &format!("'{}' ", lossy(&arg[..arg.len().min(room)]));
+            }
+            let text = format!("ERR unknown command '{}', with args beginning with: {shown}", lossy(name));
+            reject(scene, None, &Error::of(text));
+        }
+    }
+}
+
+fn is_http(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
+}
+
+fn call(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: Option<u64>) {
+    if scene.node.monitors.load(Ordering::Relaxed) > 0 {
+        monitor::feed(scene.node, scene.client, command, args, scene.now_ms);
+    }
+    let timed = !command.is_const_time(args.len());
+    let started = timed.then(Instant::now);
+    if let Err(error) = handle(scene, command, args, hash) {
+        scene.stats.command(command.id).failed.add(1);
+        scene.node.count_error(error.code());
+    }
+    match started {
+        None => scene.untimed.add(command.id),
+        Some(started) => finish_timed(scene, command, args, started),
+    }
+    scene.last_command = command.id;
+}
+
+#[inline]
+fn handle(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: Option<u64>) -> Outcome {
+    let mut store = Store::new(&scene.node.keyspace, scene.client.database, scene.now_ms, scene.eviction);
+    if let (Some(hash), Some(key)) = (hash, args.get(1)) {
+        store.hint(key, hash);
+    }
+    store.touch = !scene.no_touch;
+    let reply = Reply::new(scene.output, scene.client.version);
+    let (node, stats) = (scene.node, scene.stats);
+    let mut call = Call { command, args, store, reply, client: scene.client, node, stats };
+    let outcome = (command.handler)(&mut call);
+    if let Err(error) = &outcome {
+        call.reply.error(&error.0);
+    }
+    outcome
+}
+
+fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, started: Instant) {
+    let nanos = started.elapsed().as_nanos() as u64;
+    scene.untimed.exclude(nanos);
+    let settings = scene.settings;
+    scene.stats.command(command.id).record(nanos, 1, settings.latency_tracking);
+    let (micros, millis) = (nanos / 1000, nanos / 1_000_000);
+    if settings.latency_monitor_threshold > 0 && millis >= settings.latency_monitor_threshold {
+        let event = if command.flags.has(flag::FAST) { "fast-command" } else { "command" };
+        scene.node.latency.add(event, scene.now_ms / 1000, millis);
+    }
+    let threshold = settings.slowlog_log_slower_than;
+    if threshold >= 0 && micros >= threshold as u64 && !command.flags.has(flag::SKIP_SLOWLOG) {
+        note_slow(scene, args, micros);
+    }
+}
+
+/// Enters a command into the slow log.
+#[cold]
+pub(crate) fn note_slow(scene: &Scene<'_>, args: Args<'_>, micros: u64) {
+    let hidden = scene.settings.mask_args || monitor::has_secret(args);
+    let args = if hidden { monitor::masked(args) } else { cut_args(args.iter()) };
+    let peer = &scene.client.peer;
+    scene.node.slowlog.push(Slow {
+        id: 0,
+        at: scene.now_ms / 1000,
+        micros,
+        args,
+        address: peer.address.clone(),
+        name: peer.names().name.clone(),
+    });
+}
+
+/// Publishes what a batch has changed about the connection.
+pub(crate) fn publish(scene: &Scene<'_>) {
+    let peer = &scene.client.peer;
+    peer.active_ms.store(scene.now_ms, Ordering::Relaxed);
+    peer.last_command.store(scene.last_command, Ordering::Relaxed);
+    if peer.database.load(Ordering::Relaxed) != scene.client.database {
+        peer.database.store(scene.client.database, Ordering::Relaxed);
+    }
+    if scene.client.close {
+        peer.set(peer_flag::CLOSING, true);
+    }
+}

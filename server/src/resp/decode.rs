@@ -1,0 +1,473 @@
+//! Requests, decoded where they lie: arguments are ranges of the input, nothing is copied.
+//!
+//! The decoder is incremental. It never looks at a byte of a finished argument again: a request that
+//! is cut off is kept as `Partial` (what was found so far, and where to go on), and the caller hands
+//! the same bytes in again with more behind them. A bulk string of `LARGE` bytes or more that has not
+//! arrived whole can be read straight into its own allocation: see `Decoder::large`.
+//!
+//! What is an error, and its text, is as in Redis's `processMultibulkBuffer` and
+//! `processInlineBuffer`; like Redis, it takes the two bytes behind a line or bulk unseen.
+
+use crate::config::split_args;
+use bytes::Bytes;
+use std::ops::Index;
+
+/// From this many bytes on, a bulk string gets an allocation of its own.
+pub const LARGE: usize = 16 * 1024;
+/// Longest inline request, and longest line of a header, in bytes.
+const MAX_LINE: usize = 64 * 1024;
+/// Limits before authentication, as in Redis.
+const MAX_ARGS_UNAUTHENTICATED: i64 = 10;
+const MAX_BULK_UNAUTHENTICATED: i64 = 16 * 1024;
+
+/// What a peer may send.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// `proto-max-bulk-len` in bytes.
+    pub bulk_bytes: i64,
+    /// False before AUTH, where a request may be but small.
+    pub authenticated: bool,
+}
+
+/// The peer does not speak the protocol; the connection must be closed after the reply.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum ProtocolError {
+    /// An inline request or its quotes never end.
+    #[error("Protocol error: too big inline request")]
+    InlineTooLong,
+    /// An inline request with a quote that is not closed.
+    #[error("Protocol error: unbalanced quotes in request")]
+    UnbalancedQuotes,
+    /// The line with the number of arguments never ends.
+    #[error("Protocol error: too big mbulk count string")]
+    CountTooLong,
+    /// The number of arguments is no number or out of range.
+    #[error("Protocol error: invalid multibulk length")]
+    Count,
+    /// More arguments than a connection may send before AUTH.
+    #[error("Protocol error: unauthenticated multibulk length")]
+    CountUnauthenticated,
+    /// The line with an argument's length never ends.
+    #[error("Protocol error: too big bulk count string")]
+    LengthTooLong,
+    /// An argument does not start with `$`.
+    #[error("Protocol error: expected '$', got '{}'", char::from(*.0))]
+    NoBulk(u8),
+    /// An argument's length is no number or out of range.
+    #[error("Protocol error: invalid bulk length")]
+    Length,
+    /// A longer argument than a connection may send before AUTH.
+    #[error("Protocol error: unauthenticated bulk length")]
+    LengthUnauthenticated,
+}
+
+/// Where an argument is: a range of the input, or with the top bit of `start` an owned one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+const OWNED: u32 = 1 << 31;
+
+/// One complete request of a batch.
+#[derive(Clone, Copy, Debug)]
+pub struct Request {
+    first: u32,
+    count: u32,
+    /// Where the request ends in the input.
+    pub end: u32,
+}
+
+/// Complete requests of one input, and the arguments that had to be copied out of it.
+#[derive(Default, Debug)]
+pub struct Batch {
+    spans: Vec<Span>,
+    requests: Vec<Request>,
+    owned: Vec<Bytes>,
+}
+
+impl Batch {
+    /// The requests, in order.
+    pub fn requests(&self) -> &[Request] {
+        &self.requests
+    }
+
+    /// The arguments of a request; `input` is what was decoded.
+    #[inline]
+    pub fn args<'a>(&'a self, input: &'a [u8], request: Request) -> Args<'a> {
+        let first = request.first as usize;
+        Args { input, spans: &self.spans[first..first + request.count as usize], owned: &self.owned }
+    }
+
+    /// Forgets all requests, keeping the memory for the next input.
+    pub fn clear(&mut self) {
+        self.spans.clear();
+        self.requests.clear();
+        self.owned.clear();
+    }
+
+    /// The requests from number `next` on, and the input from its start on, for later.
+    pub fn split_off(&self, input: &[u8], next: usize) -> (Batch, Vec<u8>) {
+        let start = if next == 0 { 0 } else { self.requests[next - 1].end };
+        let shift = |span: &Span| match span.start & OWNED {
+            0 => Span { start: span.start - start, ..*span },
+            _ => *span,
+        };
+        let first = self.requests.get(next).map_or(self.spans.len(), |request| request.first as usize);
+        let requests = self.requests[next..].iter().map(|request| Request {
+            first: request.first - first as u32,
+            end: request.end - start,
+            ..*request
+        });
+        let batch = Batch {
+            requests: requests.collect(),
+            spans: self.spans[first..].iter().map(shift).collect(),
+            owned: self.owned.clone(),
+        };
+        (batch, input[start as usize..].to_vec())
+    }
+
+    /// Bytes that the batch holds beside the input.
+    pub fn held_bytes(&self) -> usize {
+        self.owned.iter().map(Bytes::len).sum::<usize>()
+            + self.spans.capacity() * size_of::<Span>()
+            + self.requests.capacity() * size_of::<Request>()
+    }
+}
+
+/// The arguments of one request; number 0 is the command's name.
+#[derive(Clone, Copy, Debug)]
+pub struct Args<'a> {
+    input: &'a [u8],
+    spans: &'a [Span],
+    owned: &'a [Bytes],
+}
+
+impl<'a> Args<'a> {
+    /// How many there are, the name included.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.spans.len()
+    }
+
+    /// True only for a default value: a request has at least its name.
+    pub fn is_empty(&self) -> bool {
+        self.spans.is_empty()
+    }
+
+    /// The argument's bytes.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&'a [u8]> {
+        let span = self.spans.get(index)?;
+        if span.start & OWNED != 0 {
+            return Some(&self.owned[(span.start & !OWNED) as usize]);
+        }
+        let start = span.start as usize;
+        Some(&self.input[start..start + span.len as usize])
+    }
+
+    /// The argument as something to keep: shared if it has its own allocation, a copy otherwise.
+    pub fn shared(&self, index: usize) -> Bytes {
+        let span = self.spans[index];
+        if span.start & OWNED != 0 {
+            return self.owned[(span.start & !OWNED) as usize].clone();
+        }
+        Bytes::copy_from_slice(&self[index])
+    }
+
+    /// Whether `shared` gives the argument without copying it.
+    #[inline]
+    pub fn is_owned(&self, index: usize) -> bool {
+        self.spans[index].start & OWNED != 0
+    }
+
+    /// The arguments from `first` on.
+    pub fn from(&self, first: usize) -> Args<'a> {
+        Args { spans: self.spans.get(first..).unwrap_or_default(), ..*self }
+    }
+
+    /// All arguments in order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &'a [u8]> + Clone + use<'a> {
+        let args = *self;
+        (0..args.len()).map(move |index| args.get(index).unwrap_or_default())
+    }
+
+    /// Owned copies, for a request that runs later.
+    pub fn to_vec(&self) -> Vec<Bytes> {
+        (0..self.len()).map(|index| self.shared(index)).collect()
+    }
+}
+
+impl Index<usize> for Args<'_> {
+    type Output = [u8];
+
+    #[inline]
+    fn index(&self, index: usize) -> &[u8] {
+        self.get(index).expect("the command's arity was checked")
+    }
+}
+
+/// Arguments that are not in a batch, such as those of a queued command.
+#[derive(Default, Debug)]
+pub struct OwnedArgs {
+    spans: Vec<Span>,
+    owned: Vec<Bytes>,
+}
+
+impl OwnedArgs {
+    /// Takes over the arguments of a request.
+    pub fn new(args: Vec<Bytes>) -> OwnedArgs {
+        let spans = (0..args.len()).map(|index| Span { start: OWNED | index as u32, len: 0 }).collect();
+        OwnedArgs { spans, owned: args }
+    }
+
+    /// A view of them.
+    pub fn args(&self) -> Args<'_> {
+        Args { input: &[], spans: &self.spans, owned: &self.owned }
+    }
+}
+
+/// A request of which more must come.
+#[derive(Default, Debug)]
+struct Partial {
+    spans: Vec<Span>,
+    owned: Vec<Bytes>,
+    /// Arguments still to come; 0 while the request's first line is incomplete.
+    missing: i64,
+    /// The length of the argument that is being read, once it is known.
+    bulk: Option<usize>,
+    /// A large argument was supplied, but the two bytes behind it were not seen yet.
+    closing: bool,
+    /// Where to go on, from the request's start.
+    at: usize,
+}
+
+/// Decodes the requests of one connection.
+#[derive(Default, Debug)]
+pub struct Decoder {
+    partial: Option<Box<Partial>>,
+}
+
+enum Step {
+    Done,
+    More,
+}
+
+impl Decoder {
+    /// Decodes complete requests from `input` into `batch`, at most `max` of them, and returns how many
+    /// bytes they took. What is left over must come again at the head of the next input.
+    ///
+    /// # Errors
+    /// `ProtocolError` if the input can never become a request; the requests before it are in `batch`.
+    pub fn decode(
+        &mut self,
+        input: &[u8],
+        limits: Limits,
+        batch: &mut Batch,
+        max: usize,
+    ) -> Result<usize, ProtocolError> {
+        let mut consumed = 0;
+        while consumed < input.len() && batch.requests.len() < max {
+            let state = self.partial.take();
+            let first = batch.spans.len();
+            let mut request = Cursor { input: &input[consumed..], base: consumed, limits, batch };
+            let (step, at) = match state {
+                Some(partial) => request.resume(*partial, &mut self.partial)?,
+                None => request.start(&mut self.partial)?,
+            };
+            match step {
+                Step::More => break,
+                Step::Done => {
+                    consumed += at;
+                    let count = (batch.spans.len() - first) as u32;
+                    if count > 0 {
+                        batch.requests.push(Request { first: first as u32, count, end: consumed as u32 });
+                    }
+                }
+            }
+        }
+        Ok(consumed)
+    }
+
+    /// If the decoder waits for the rest of a large argument: its length, and from which offset of the
+    /// leftover on its bytes stand there. The caller takes them out of the leftover, reads the rest
+    /// behind them, and hands the whole to `supply`.
+    pub fn large(&self) -> Option<(usize, usize)> {
+        let partial = self.partial.as_ref()?;
+        partial.bulk.filter(|&len| len >= LARGE).map(|len| (len, partial.at))
+    }
+
+    /// Gives the large argument that `large` told of.
+    pub fn supply(&mut self, argument: Bytes) {
+        if let Some(partial) = self.partial.as_mut() {
+            partial.spans.push(Span { start: OWNED | partial.owned.len() as u32, len: 0 });
+            partial.owned.push(argument);
+            (partial.bulk, partial.closing) = (None, true);
+            partial.missing -= 1;
+        }
+    }
+
+    /// Bytes held beside the leftover.
+    pub fn held_bytes(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| {
+            partial.spans.capacity() * size_of::<Span>() + partial.owned.iter().map(Bytes::len).sum::<usize>()
+        })
+    }
+}
+
+/// Reads one request at the head of `input`.
+struct Cursor<'i, 'b> {
+    input: &'i [u8],
+    /// Where `input` stands in the whole, to which spans refer.
+    base: usize,
+    limits: Limits,
+    batch: &'b mut Batch,
+}
+
+impl Cursor<'_, '_> {
+    fn start(&mut self, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
+        if self.input[0] != b'*' {
+            return self.inline();
+        }
+        let Some((count, at)) = self.number(1, ProtocolError::CountTooLong)? else {
+            return Ok((Step::More, 0));
+        };
+        let missing = count.filter(|&count| count <= i64::from(i32::MAX)).ok_or(ProtocolError::Count)?;
+        if missing > MAX_ARGS_UNAUTHENTICATED && !self.limits.authenticated {
+            return Err(ProtocolError::CountUnauthenticated);
+        }
+        self.arguments(missing.max(0), at, None, keep)
+    }
+
+    fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
+        let mut at = partial.at;
+        if partial.closing && self.input.len() < at + 2 {
+            *keep = Some(Box::new(partial));
+            return Ok((Step::More, 0));
+        }
+        at += if partial.closing { 2 } else { 0 };
+        let (owned, base) = (self.batch.owned.len() as u32, self.base as u32);
+        self.batch.spans.extend(partial.spans.iter().map(|span| match span.start & OWNED {
+            0 => Span { start: span.start + base, ..*span },
+            _ => Span { start: span.start + owned, ..*span },
+        }));
+        self.batch.owned.extend(partial.owned);
+        self.arguments(partial.missing, at, partial.bulk, keep)
+    }
+
+    /// Reads `missing` arguments from offset `at` on; keeps what it found if one is incomplete.
+    fn arguments(
+        &mut self,
+        mut missing: i64,
+        mut at: usize,
+        mut bulk: Option<usize>,
+        keep: &mut Option<Box<Partial>>,
+    ) -> Result<(Step, usize), ProtocolError> {
+        while missing > 0 {
+            let len = match bulk.take() {
+                Some(len) => len,
+                None => match self.length(at)? {
+                    Some((len, next)) => {
+                        at = next;
+                        len
+                    }
+                    None => {
+                        self.keep(keep, missing, at, None);
+                        return Ok((Step::More, 0));
+                    }
+                },
+            };
+            if self.input.len() < at + len + 2 {
+                self.keep(keep, missing, at, Some(len));
+                return Ok((Step::More, 0));
+            }
+            self.batch.spans.push(Span { start: (self.base + at) as u32, len: len as u32 });
+            at += len + 2;
+            missing -= 1;
+        }
+        Ok((Step::Done, at))
+    }
+
+    fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
+        let first = self.batch.requests.last().map_or(0, |request| (request.first + request.count) as usize);
+        let base = self.base as u32;
+        let owned_first = self.owned_before(first);
+        let spans = self.batch.spans.drain(first..).map(|span| match span.start & OWNED {
+            0 => Span { start: span.start - base, ..span },
+            _ => Span { start: span.start - owned_first, ..span },
+        });
+        let spans = spans.collect();
+        let owned = self.batch.owned.split_off(owned_first as usize);
+        *keep = Some(Box::new(Partial { spans, owned, missing, bulk, closing: false, at }));
+    }
+
+    /// How many owned arguments belong to the requests before span number `first`.
+    fn owned_before(&self, first: usize) -> u32 {
+        let of_this = self.batch.spans[first..].iter().filter(|span| span.start & OWNED != 0).count();
+        (self.batch.owned.len() - of_this) as u32
+    }
+
+    /// The length of the argument whose `$` stands at `at`, and where its bytes start.
+    #[inline]
+    fn length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
+        let Some(&marker) = self.input.get(at) else { return Ok(None) };
+        if marker != b'$' {
+            // Redis looks for the line's end first, and says so only then.
+            return match self.number(at, ProtocolError::LengthTooLong)? {
+                Some(_) => Err(ProtocolError::NoBulk(marker)),
+                None => Ok(None),
+            };
+        }
+        // Most lengths have one or two digits.
+        if let [first @ b'0'..=b'9', b'\r', _, ..] = self.input[at + 1..] {
+            return Ok(Some((usize::from(first - b'0'), at + 4)));
+        }
+        let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else { return Ok(None) };
+        let len = len.filter(|&len| (0..=self.limits.bulk_bytes).contains(&len)).ok_or(ProtocolError::Length)?;
+        if len > MAX_BULK_UNAUTHENTICATED && !self.limits.authenticated {
+            return Err(ProtocolError::LengthUnauthenticated);
+        }
+        Ok(Some((len as usize, next)))
+    }
+
+    /// The number in the line from `at` on (`None` if it is none) and where the next line starts; or
+    /// nothing while the line is incomplete.
+    #[inline]
+    fn number(&self, at: usize, too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+        let line = &self.input[at..];
+        let mut value = 0i64;
+        // Up to five digits here, which cannot overflow and spare the general parser.
+        for (index, &byte) in line.iter().take(6).enumerate() {
+            match byte {
+                b'0'..=b'9' if index < 5 => value = value * 10 + i64::from(byte - b'0'),
+                b'\r' if index > 0 && (line[0] != b'0' || index == 1) => {
+                    return Ok((line.len() > index + 1).then_some((Some(value), at + index + 2)));
+                }
+                _ => break,
+            }
+        }
+        match line.iter().position(|&byte| byte == b'\r') {
+            Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), at + end + 2))),
+            Some(_) => Ok(None),
+            None if line.len() > MAX_LINE => Err(too_long),
+            None => Ok(None),
+        }
+    }
+
+    fn inline(&mut self) -> Result<(Step, usize), ProtocolError> {
+        let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
+            if self.input.len() > MAX_LINE {
+                return Err(ProtocolError::InlineTooLong);
+            }
+            return Ok((Step::More, 0));
+        };
+        let line = self.input[..end].strip_suffix(b"\r").unwrap_or(&self.input[..end]);
+        let args = split_args(line).map_err(|_| ProtocolError::UnbalancedQuotes)?;
+        for arg in args {
+            self.batch.spans.push(Span { start: OWNED | self.batch.owned.len() as u32, len: 0 });
+            self.batch.owned.push(Bytes::from(arg));
+        }
+        Ok((Step::Done, end + 1))
+    }
+}

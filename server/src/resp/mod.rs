@@ -1,0 +1,7 @@
+//! The Redis serialization protocol: requests in place, replies into one buffer. No I/O here.
+
+pub mod decode;
+pub mod encode;
+
+pub use decode::Args;
+pub use encode::{Output, Reply, Version};

@@ -1,0 +1,209 @@
+//! Counters that a worker keeps and anybody may read.
+//!
+//! Each worker writes only its own, so a plain load and store do instead of an atomic addition; a
+//! reader sees values that are a moment old.
+
+use crate::command::COMMAND_COUNT;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+/// A counter with one writer.
+#[derive(Default, Debug)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds to the counter; only its worker may.
+    #[inline]
+    pub fn add(&self, amount: u64) {
+        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+    }
+
+    /// Raises the counter to `value` if it is lower; only its worker may.
+    pub fn raise_to(&self, value: u64) {
+        self.0.store(self.get().max(value), Ordering::Relaxed);
+    }
+
+    /// The value.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    /// Back to zero. An addition at the same moment may undo it.
+    pub fn reset(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+}
+
+/// Steps per doubling of a histogram: its error is at most an eighth.
+const STEPS: usize = 8;
+/// Nanoseconds below which durations are not told apart, as a power of two.
+const FLOOR_LOG2: u32 = 7;
+/// Doublings that are told apart: up to 73 minutes.
+const DOUBLINGS: usize = 35;
+
+/// Durations of one command on one worker, in logarithmic steps.
+#[derive(Debug)]
+pub struct Histogram([Counter; STEPS * DOUBLINGS]);
+
+impl Default for Histogram {
+    fn default() -> Histogram {
+        Histogram(std::array::from_fn(|_| Counter::default()))
+    }
+}
+
+impl Histogram {
+    /// How many steps there are.
+    pub const LEN: usize = STEPS * DOUBLINGS;
+
+    fn step_of(nanos: u64) -> usize {
+        let nanos = nanos.max(1 << FLOOR_LOG2);
+        let octave = nanos.ilog2();
+        let within = (nanos >> (octave - 3)) as usize & (STEPS - 1);
+        ((octave - FLOOR_LOG2) as usize * STEPS + within).min(Histogram::LEN - 1)
+    }
+
+    /// The largest duration of a step, in nanoseconds.
+    pub fn upper_bound(step: usize) -> u64 {
+        let octave = FLOOR_LOG2 + (step / STEPS) as u32;
+        let width = 1u64 << (octave - 3);
+        (1u64 << octave) + width * (step % STEPS + 1) as u64 - 1
+    }
+
+    /// Counts `count` runs that took `nanos` each.
+    pub fn record(&self, nanos: u64, count: u64) {
+        self.0[Histogram::step_of(nanos)].add(count);
+    }
+
+    /// How many runs fell into a step.
+    pub fn count(&self, step: usize) -> u64 {
+        self.0[step].get()
+    }
+
+    fn reset(&self) {
+        self.0.iter().for_each(Counter::reset);
+    }
+}
+
+/// What one worker saw of one command.
+#[derive(Default, Debug)]
+pub struct CommandStats {
+    /// Runs, failed ones included.
+    pub calls: Counter,
+    /// Time spent, in nanoseconds.
+    pub nanos: Counter,
+    /// Calls refused before they ran.
+    pub rejected: Counter,
+    /// Runs that answered an error.
+    pub failed: Counter,
+    histogram: OnceLock<Box<Histogram>>,
+}
+
+impl CommandStats {
+    /// Counts runs and their time.
+    #[inline]
+    pub fn record(&self, nanos_each: u64, count: u64, track_latency: bool) {
+        self.calls.add(count);
+        self.nanos.add(nanos_each * count);
+        if track_latency {
+            self.histogram.get_or_init(Box::default).record(nanos_each, count);
+        }
+    }
+
+    /// The durations; `None` if none was recorded.
+    pub fn histogram(&self) -> Option<&Histogram> {
+        self.histogram.get().map(Box::as_ref)
+    }
+
+    /// Forgets the durations.
+    pub fn reset_histogram(&self) {
+        if let Some(histogram) = self.histogram() {
+            histogram.reset();
+        }
+    }
+
+    fn reset(&self) {
+        [&self.calls, &self.nanos, &self.rejected, &self.failed].into_iter().for_each(Counter::reset);
+        self.reset_histogram();
+    }
+}
+
+/// What one worker counts.
+#[derive(Debug)]
+pub struct WorkerStats {
+    commands: Box<[CommandStats]>,
+    /// Bytes read from peers.
+    pub bytes_in: Counter,
+    /// Bytes written to peers.
+    pub bytes_out: Counter,
+    /// Reads from sockets.
+    pub reads: Counter,
+    /// Writes to sockets.
+    pub writes: Counter,
+    /// Turns: times that a connection's input was worked on.
+    pub turns: Counter,
+    /// Nanoseconds spent in turns.
+    pub busy_nanos: Counter,
+    /// The longest turn since the last reset, in nanoseconds.
+    pub longest_turn_nanos: Counter,
+    /// Handlers that panicked.
+    pub panics: Counter,
+    /// Protocol errors.
+    pub protocol_errors: Counter,
+    /// Connections that were closed for reaching a buffer limit.
+    pub limit_closes: Counter,
+    /// How late the worker's last timer fired, in nanoseconds: the lag of its loop.
+    pub lag_nanos: AtomicU64,
+    /// Connections at present; changed by the acceptor and the worker.
+    pub connections: AtomicI64,
+}
+
+impl Default for WorkerStats {
+    fn default() -> WorkerStats {
+        WorkerStats {
+            commands: (0..COMMAND_COUNT).map(|_| CommandStats::default()).collect(),
+            bytes_in: Counter::default(),
+            bytes_out: Counter::default(),
+            reads: Counter::default(),
+            writes: Counter::default(),
+            turns: Counter::default(),
+            busy_nanos: Counter::default(),
+            longest_turn_nanos: Counter::default(),
+            panics: Counter::default(),
+            protocol_errors: Counter::default(),
+            limit_closes: Counter::default(),
+            lag_nanos: AtomicU64::new(0),
+            connections: AtomicI64::new(0),
+        }
+    }
+}
+
+impl WorkerStats {
+    /// What it saw of a command, by the command's id.
+    #[inline]
+    pub fn command(&self, id: u16) -> &CommandStats {
+        &self.commands[usize::from(id)]
+    }
+
+    /// What it saw of every command, in the order of ids.
+    pub fn commands(&self) -> impl Iterator<Item = &CommandStats> {
+        self.commands.iter()
+    }
+
+    /// Sets all counters to zero, for CONFIG RESETSTAT.
+    pub fn reset(&self) {
+        self.commands.iter().for_each(CommandStats::reset);
+        let counters = [
+            &self.bytes_in,
+            &self.bytes_out,
+            &self.reads,
+            &self.writes,
+            &self.turns,
+            &self.busy_nanos,
+            &self.longest_turn_nanos,
+            &self.panics,
+            &self.protocol_errors,
+            &self.limit_closes,
+        ];
+        counters.into_iter().for_each(Counter::reset);
+    }
+}

@@ -1,0 +1,301 @@
+//! Slabs of equal blocks: where a table's entries live, named by 32-bit handles.
+//!
+//! A slab holds blocks of one size class. Classes are multiples of the 8-byte granule up to 128 bytes
+//! and eighths of a power of two above, so a block wastes at most an eighth of itself. A handle counts
+//! granules: its high bits name the slab, its low bits the block's offset in it, so that finding a
+//! block costs one load. Free blocks of a slab form a list through their own first bytes, and slabs
+//! with a free block form a list per class, so that a slab that empties can be given back at once.
+
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+use std::num::NonZeroU32;
+use std::ptr::NonNull;
+
+/// The unit of allocation in bytes, and the alignment of every block.
+pub(super) const GRANULE: usize = 8;
+/// Classes of one granule each, before the geometric ones begin.
+const LINEAR_CLASSES: usize = 16;
+/// Enough for the largest block, an eighth of the largest slab.
+const CLASSES: usize = LINEAR_CLASSES + 8 * 7 + 1;
+/// Alignment of a slab, so that small blocks straddle as few cache lines as they can.
+const SLAB_ALIGN: usize = 64;
+/// "No slab" in the lists of slabs with room; number 0 is never given to a slab.
+const NONE: u32 = 0;
+
+/// A block's name within its arena.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Handle(NonZeroU32);
+
+impl Handle {
+    /// The handle as a table's bucket stores it; never 0.
+    pub(super) fn get(self) -> u32 {
+        self.0.get()
+    }
+
+    /// The handle that `get` gave; `None` for 0, an empty lane.
+    pub(super) fn new(raw: u32) -> Option<Handle> {
+        NonZeroU32::new(raw).map(Handle)
+    }
+}
+
+struct Slab {
+    /// Start of the slab's memory; `None` while the number is unused.
+    base: Option<NonNull<u8>>,
+    /// Granules per block.
+    block: u32,
+    /// First free block, in granules from the slab's start, plus 1; 0 when the list is empty.
+    free: u32,
+    /// Granules handed out so far from the untouched end of the slab.
+    fresh: u32,
+    live: u32,
+    /// Neighbours in the class's list of slabs with room.
+    prev: u32,
+    next: u32,
+}
+
+/// Slabs and their free lists.
+pub(super) struct Arena {
+    slabs: Vec<Slab>,
+    unused: Vec<u32>,
+    /// Per class, the first slab with room.
+    with_room: [u32; CLASSES],
+    /// log2 of a slab's granules.
+    shift: u32,
+    live_bytes: usize,
+    slab_count: usize,
+}
+
+// SAFETY: the slabs belong to the arena alone; nothing in them is tied to a thread.
+unsafe impl Send for Arena {}
+
+/// Granules of the class that a request for `granules` falls into, and the class's number.
+fn class_of(granules: usize) -> (usize, usize) {
+    if granules <= LINEAR_CLASSES {
+        return (granules, granules);
+    }
+    let octave = (granules - 1).ilog2() as usize;
+    let shift = octave - 3;
+    let step = (granules - 1) >> shift;
+    ((step + 1) << shift, LINEAR_CLASSES + (octave - 4) * 8 + step - 7)
+}
+
+impl Arena {
+    /// An empty arena with slabs of `slab_bytes`, a power of two from 4 KiB to 64 KiB.
+    pub(super) fn new(slab_bytes: usize) -> Arena {
+        debug_assert!(slab_bytes.is_power_of_two() && (4096..=65536).contains(&slab_bytes));
+        Arena {
+            slabs: Vec::new(),
+            unused: Vec::new(),
+            with_room: [NONE; CLASSES],
+            shift: (slab_bytes / GRANULE).ilog2(),
+            live_bytes: 0,
+            slab_count: 0,
+        }
+    }
+
+    /// The largest block that is worth a slab; what is larger is kept apart.
+    pub(super) fn max_block_bytes(&self) -> usize {
+        self.slab_bytes() / 8
+    }
+
+    /// Bytes in blocks that are in use, each counted as its whole class.
+    pub(super) fn live_bytes(&self) -> usize {
+        self.live_bytes
+    }
+
+    /// Bytes that the arena holds: its slabs and the list of them.
+    pub(super) fn held_bytes(&self) -> usize {
+        self.slab_count * self.slab_bytes() + self.slabs.capacity() * size_of::<Slab>()
+    }
+
+    fn slab_bytes(&self) -> usize {
+        GRANULE << self.shift
+    }
+
+    fn slab_layout(&self) -> Layout {
+        Layout::from_size_align(self.slab_bytes(), SLAB_ALIGN).expect("a power of two up to 64 KiB")
+    }
+
+    /// A block of at least `bytes`, its content undefined.
+    pub(super) fn alloc(&mut self, bytes: usize) -> Handle {
+        debug_assert!(bytes > 0 && bytes <= self.max_block_bytes());
+        let (granules, class) = class_of(bytes.div_ceil(GRANULE));
+        let number = match self.with_room[class] {
+            NONE => self.add_slab(granules as u32, class),
+            number => number,
+        };
+        let slab_granules = 1u32 << self.shift;
+        let slab = &mut self.slabs[number as usize];
+        let offset = if slab.free != 0 {
+            let offset = slab.free - 1;
+            let base = slab.base.expect("a slab with room has memory");
+            // SAFETY: `offset` came from the free list, so it is a whole block inside the slab, and
+            // its first four bytes hold the next link, written when it was freed.
+            slab.free = unsafe { base.add(offset as usize * GRANULE).cast::<u32>().read() };
+            offset
+        } else {
+            let offset = slab.fresh;
+            slab.fresh += slab.block;
+            offset
+        };
+        slab.live += 1;
+        let full = slab.free == 0 && slab.fresh + slab.block > slab_granules;
+        if full {
+            self.unlink(number, class);
+        }
+        self.live_bytes += granules * GRANULE;
+        let raw = (number << self.shift) | offset;
+        Handle(NonZeroU32::new(raw).expect("slab numbers start at 1"))
+    }
+
+    /// Gives a block back. The handle must not be used again.
+    pub(super) fn free(&mut self, handle: Handle) {
+        let number = handle.get() >> self.shift;
+        let offset = handle.get() & ((1 << self.shift) - 1);
+        let slab_granules = 1u32 << self.shift;
+        let slab = &mut self.slabs[number as usize];
+        let base = slab.base.expect("a live block's slab has memory");
+        let was_full = slab.free == 0 && slab.fresh + slab.block > slab_granules;
+        // SAFETY: the caller owns the block, which lies inside the slab and is aligned to 8.
+        unsafe { base.add(offset as usize * GRANULE).cast::<u32>().write(slab.free) };
+        slab.free = offset + 1;
+        slab.live -= 1;
+        let (live, block) = (slab.live, slab.block as usize);
+        self.live_bytes -= block * GRANULE;
+        let (_, class) = class_of(block);
+        if was_full {
+            self.link(number, class);
+        }
+        if live == 0 {
+            self.unlink(number, class);
+            self.drop_slab(number);
+        }
+    }
+
+    /// Bytes of the block that `handle` names, its whole class.
+    pub(super) fn block_bytes(&self, handle: Handle) -> usize {
+        self.slabs[(handle.get() >> self.shift) as usize].block as usize * GRANULE
+    }
+
+    /// Where the block is. Valid until the block is freed or the arena is dropped.
+    #[inline]
+    pub(super) fn block(&self, handle: Handle) -> NonNull<u8> {
+        let raw = handle.get();
+        let base = self.slabs[(raw >> self.shift) as usize].base.expect("a live block's slab has memory");
+        let offset = (raw & ((1 << self.shift) - 1)) as usize * GRANULE;
+        // SAFETY: the mask keeps the offset inside the slab.
+        unsafe { base.add(offset) }
+    }
+
+    fn add_slab(&mut self, block: u32, class: usize) -> u32 {
+        if self.slabs.is_empty() {
+            self.slabs.push(Slab { base: None, block: 1, free: 0, fresh: 0, live: 0, prev: NONE, next: NONE });
+        }
+        let layout = self.slab_layout();
+        // SAFETY: the layout's size is not zero.
+        let memory = unsafe { alloc(layout) };
+        let Some(base) = NonNull::new(memory) else { handle_alloc_error(layout) };
+        let slab = Slab { base: Some(base), block, free: 0, fresh: 0, live: 0, prev: NONE, next: NONE };
+        let number = match self.unused.pop() {
+            Some(number) => {
+                self.slabs[number as usize] = slab;
+                number
+            }
+            None => {
+                self.slabs.push(slab);
+                (self.slabs.len() - 1) as u32
+            }
+        };
+        assert!(number < 1 << (32 - self.shift), "a table holds at most 32 GiB of entries");
+        self.slab_count += 1;
+        self.link(number, class);
+        number
+    }
+
+    fn drop_slab(&mut self, number: u32) {
+        let layout = self.slab_layout();
+        if let Some(base) = self.slabs[number as usize].base.take() {
+            // SAFETY: `add_slab` allocated it with this layout, and no block of it is live.
+            unsafe { dealloc(base.as_ptr(), layout) };
+            self.unused.push(number);
+            self.slab_count -= 1;
+        }
+    }
+
+    fn link(&mut self, number: u32, class: usize) {
+        let head = self.with_room[class];
+        let slab = &mut self.slabs[number as usize];
+        (slab.prev, slab.next) = (NONE, head);
+        if head != NONE {
+            self.slabs[head as usize].prev = number;
+        }
+        self.with_room[class] = number;
+    }
+
+    fn unlink(&mut self, number: u32, class: usize) {
+        let Slab { prev, next, .. } = self.slabs[number as usize];
+        if prev == NONE {
+            self.with_room[class] = next;
+        } else {
+            self.slabs[prev as usize].next = next;
+        }
+        if next != NONE {
+            self.slabs[next as usize].prev = prev;
+        }
+    }
+}
+
+impl Drop for Arena {
+    fn drop(&mut self) {
+        let layout = self.slab_layout();
+        for base in self.slabs.iter().filter_map(|slab| slab.base) {
+            // SAFETY: allocated with this layout; the arena's owner has dropped what the blocks held.
+            unsafe { dealloc(base.as_ptr(), layout) };
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn classes_hold_what_they_are_asked_for_and_waste_an_eighth_at_most() {
+        let mut last = 0;
+        for granules in 1..=1024 {
+            let (size, class) = class_of(granules);
+            assert!(size >= granules && size <= granules + granules.div_ceil(8), "{granules} -> {size}");
+            assert!(class < CLASSES && class >= last && class <= last + 1);
+            assert_eq!(class_of(size), (size, class), "a class's size is in that class");
+            last = class;
+        }
+    }
+
+    #[test]
+    fn blocks_do_not_overlap_and_memory_returns() {
+        let mut arena = Arena::new(4096);
+        let mut live: Vec<(Handle, usize, u8)> = Vec::new();
+        let mut seed = 7u64;
+        for step in 0..20_000u32 {
+            seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+            let roll = (seed >> 33) as usize;
+            if live.len() > 300 || (roll % 3 == 0 && !live.is_empty()) {
+                let (handle, bytes, mark) = live.swap_remove(roll % live.len());
+                // SAFETY: the block is live and `bytes` long.
+                let content = unsafe { std::slice::from_raw_parts(arena.block(handle).as_ptr(), bytes) };
+                assert!(content.iter().all(|&byte| byte == mark));
+                arena.free(handle);
+            } else {
+                let bytes = 1 + roll % arena.max_block_bytes();
+                let handle = arena.alloc(bytes);
+                assert!(arena.block_bytes(handle) >= bytes);
+                // SAFETY: the block is live and at least `bytes` long.
+                unsafe { arena.block(handle).write_bytes(step as u8, bytes) };
+                live.push((handle, bytes, step as u8));
+            }
+        }
+        for (handle, _, _) in live {
+            arena.free(handle);
+        }
+        assert_eq!((arena.live_bytes(), arena.slab_count), (0, 0));
+    }
+}

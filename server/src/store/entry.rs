@@ -1,0 +1,291 @@
+//! An entry: one block that holds a key, its value and its metadata.
+//!
+//! ```text
+//! offset 0   u32  eviction metadata (see `eviction`)
+//!        4   u8   flags
+//!        5   u8   key length, unless LONG_KEY
+//!        6   u16  length of an inline value
+//!        8   u64  deadline in Unix milliseconds      (only with DEADLINE)
+//!        .   u32  key length                         (only with LONG_KEY)
+//!        .        key
+//!        .        value: its bytes, or with APART the pointer to a boxed `Value`
+//! ```
+//! A key of 16 bytes with a value of 32 takes 56 bytes, with a deadline 64.
+
+use super::key::Text;
+use super::value::Value;
+use std::marker::PhantomData;
+use std::ptr::NonNull;
+
+/// The entry has a deadline.
+const DEADLINE: u8 = 1;
+/// The key is longer than a byte can say.
+const LONG_KEY: u8 = 2;
+/// The value lives in a box of its own.
+const APART: u8 = 4;
+/// The string was built by parts (APPEND, SETRANGE, ...), which OBJECT ENCODING reports.
+const BUILT: u8 = 8;
+
+const HEADER: usize = 8;
+const POINTER: usize = size_of::<usize>();
+
+/// What an entry is made from.
+pub(super) enum Content<'a> {
+    /// Bytes kept inside the entry.
+    Inline(&'a [u8]),
+    /// A value kept in its own box.
+    Apart(Box<Value>),
+}
+
+/// Everything that a new entry holds.
+pub(super) struct Parts<'a> {
+    pub(super) key: &'a [u8],
+    pub(super) content: Content<'a>,
+    pub(super) deadline: Option<u64>,
+    pub(super) built: bool,
+    pub(super) meta: u32,
+}
+
+impl Parts<'_> {
+    /// Bytes that the entry takes.
+    pub(super) fn size(&self) -> usize {
+        let value = match &self.content {
+            Content::Inline(bytes) => bytes.len(),
+            Content::Apart(_) => POINTER,
+        };
+        size(self.key.len(), value, self.deadline.is_some())
+    }
+}
+
+/// Bytes of an entry with this much key and inline value.
+pub(super) fn size(key: usize, value: usize, deadline: bool) -> usize {
+    let long_key = if key > u8::MAX as usize { 4 } else { 0 };
+    HEADER + if deadline { 8 } else { 0 } + long_key + key + value
+}
+
+/// A borrowed entry. `&self` reads; `&mut self` writes.
+pub(super) struct Entry<'a> {
+    base: NonNull<u8>,
+    arena: PhantomData<&'a mut ()>,
+}
+
+/// Writes a new entry.
+///
+/// # Safety
+/// `base` must be a free block of at least `parts.size()` bytes, aligned to 8.
+pub(super) unsafe fn write(base: NonNull<u8>, parts: Parts<'_>) {
+    let key = parts.key;
+    let long_key = key.len() > u8::MAX as usize;
+    let mut flags = 0;
+    flags |= if parts.deadline.is_some() { DEADLINE } else { 0 };
+    flags |= if long_key { LONG_KEY } else { 0 };
+    flags |= if parts.built { BUILT } else { 0 };
+    let inline_len = match &parts.content {
+        Content::Inline(bytes) => bytes.len() as u16,
+        Content::Apart(_) => {
+            flags |= APART;
+            POINTER as u16
+        }
+    };
+    let header = u64::from(parts.meta)
+        | u64::from(flags) << 32
+        | (key.len() as u64 & 0xff) << 40
+        | u64::from(inline_len) << 48;
+    // SAFETY: the caller gives `size()` bytes; the writes below cover exactly those, in order. The
+    // header and the deadline are aligned because the block is.
+    unsafe {
+        base.cast::<u64>().write(header.to_le());
+        let mut at = base.add(HEADER);
+        if let Some(deadline) = parts.deadline {
+            at.cast::<u64>().write(deadline);
+            at = at.add(8);
+        }
+        if long_key {
+            at.cast::<u32>().write(key.len() as u32);
+            at = at.add(4);
+        }
+        at.copy_from_nonoverlapping(NonNull::from(key).cast(), key.len());
+        at = at.add(key.len());
+        match parts.content {
+            Content::Inline(bytes) => at.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len()),
+            Content::Apart(value) => at.cast::<*mut Value>().write_unaligned(Box::into_raw(value)),
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    /// # Safety
+    /// `base` must point to an entry that `write` made, which lives and is not otherwise borrowed
+    /// mutably for `'a`.
+    #[inline]
+    pub(super) unsafe fn at(base: NonNull<u8>) -> Entry<'a> {
+        Entry { base, arena: PhantomData }
+    }
+
+    #[inline]
+    fn header(&self) -> u64 {
+        // SAFETY: an entry starts with its aligned header.
+        u64::from_le(unsafe { self.base.cast::<u64>().read() })
+    }
+
+    #[inline]
+    fn flags(&self) -> u8 {
+        (self.header() >> 32) as u8
+    }
+
+    /// Offset and length of the key.
+    #[inline]
+    fn key_span(&self) -> (usize, usize) {
+        let header = self.header();
+        let flags = (header >> 32) as u8;
+        let at = HEADER + if flags & DEADLINE != 0 { 8 } else { 0 };
+        if flags & LONG_KEY == 0 {
+            return (at, (header >> 40) as u8 as usize);
+        }
+        // SAFETY: with LONG_KEY the key's length stands here, aligned to 4.
+        (at + 4, unsafe { self.base.add(at).cast::<u32>().read() } as usize)
+    }
+
+    #[inline]
+    fn slice(&self, at: usize, len: usize) -> &[u8] {
+        // SAFETY: `write` and the setters keep every span inside the block and initialised.
+        unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(at), len) }
+    }
+
+    /// The key.
+    #[inline]
+    pub(super) fn key(&self) -> &[u8] {
+        let (at, len) = self.key_span();
+        self.slice(at, len)
+    }
+
+    fn payload(&self) -> (usize, usize) {
+        let (at, len) = self.key_span();
+        (at + len, (self.header() >> 48) as usize)
+    }
+
+    /// The value's bytes when they are inline.
+    #[inline]
+    pub(super) fn inline(&self) -> Option<&[u8]> {
+        if self.flags() & APART != 0 {
+            return None;
+        }
+        let (at, len) = self.payload();
+        Some(self.slice(at, len))
+    }
+
+    /// The string in the entry, wherever it is kept; `None` if the value is no string. It lives as long
+    /// as what the entry was borrowed from.
+    #[inline]
+    pub(super) fn into_text(self) -> Option<Text<'a>> {
+        if self.flags() & APART == 0 {
+            let (at, len) = self.payload();
+            // SAFETY: as in `slice`; the entry itself lives and stays unchanged for 'a.
+            return Some(Text::Inline(unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(at), len) }));
+        }
+        // SAFETY: the box belongs to the entry and lives as long.
+        match self.boxed().map(|pointer| unsafe { pointer.as_ref() })? {
+            Value::Text(text) => Some(Text::Shared(text.bytes())),
+        }
+    }
+
+    fn boxed(&self) -> Option<NonNull<Value>> {
+        if self.flags() & APART == 0 {
+            return None;
+        }
+        let (at, _) = self.payload();
+        // SAFETY: with APART the payload is the pointer that `write` put there.
+        NonNull::new(unsafe { self.base.add(at).cast::<*mut Value>().read_unaligned() })
+    }
+
+    /// The boxed value, if the value is kept apart.
+    pub(super) fn apart(&self) -> Option<&Value> {
+        // SAFETY: the box belongs to this entry and lives as long.
+        self.boxed().map(|pointer| unsafe { pointer.as_ref() })
+    }
+
+    /// The boxed value, to change it in place.
+    pub(super) fn apart_mut(&mut self) -> Option<&mut Value> {
+        // SAFETY: as above; `&mut self` makes the borrow the only one.
+        self.boxed().map(|mut pointer| unsafe { pointer.as_mut() })
+    }
+
+    /// Takes the boxed value out; the entry must be freed or written anew right after.
+    ///
+    /// # Safety
+    /// Nothing may read the entry's value afterwards.
+    pub(super) unsafe fn take_apart(&mut self) -> Option<Box<Value>> {
+        // SAFETY: the pointer came from `Box::into_raw`, and the caller gives up the entry's claim.
+        self.boxed().map(|pointer| unsafe { Box::from_raw(pointer.as_ptr()) })
+    }
+
+    /// Overwrites an inline value; the caller has checked that the block is large enough.
+    ///
+    /// # Safety
+    /// The block must hold `size(key, value.len(), deadline)` bytes, and the value must be inline.
+    pub(super) unsafe fn set_inline(&mut self, value: &[u8], built: bool) {
+        let (at, _) = self.payload();
+        let built = if built { u64::from(BUILT) << 32 } else { 0 };
+        let header = self.header() & 0x0000_ffff_ffff_ffff & !(u64::from(BUILT) << 32);
+        let header = header | built | (value.len() as u64) << 48;
+        // SAFETY: the caller vouches for the room; `value` may not overlap it, as it is another's memory.
+        unsafe {
+            self.base.cast::<u64>().write(header.to_le());
+            self.base.add(at).copy_from_nonoverlapping(NonNull::from(value).cast(), value.len());
+        }
+    }
+
+    /// Makes an inline string `len` bytes long, zeros where it grows, and gives it to edit. It counts
+    /// as built by parts afterwards.
+    ///
+    /// # Safety
+    /// The block must hold `size(key, len, deadline)` bytes, and the value must be inline.
+    pub(super) unsafe fn resize_inline(&mut self, len: usize) -> &mut [u8] {
+        let (at, old_len) = self.payload();
+        let header = self.header() & 0x0000_ffff_ffff_ffff | u64::from(BUILT) << 32 | (len as u64) << 48;
+        // SAFETY: the caller vouches for the room; `&mut self` makes the slice the only borrow.
+        unsafe {
+            self.base.cast::<u64>().write(header.to_le());
+            let value = self.base.add(at);
+            if len > old_len {
+                value.add(old_len).write_bytes(0, len - old_len);
+            }
+            std::slice::from_raw_parts_mut(value.as_ptr(), len)
+        }
+    }
+
+    /// When the entry expires, in Unix milliseconds.
+    #[inline]
+    pub(super) fn deadline(&self) -> Option<u64> {
+        if self.flags() & DEADLINE == 0 {
+            return None;
+        }
+        // SAFETY: with DEADLINE it stands behind the header, aligned.
+        Some(unsafe { self.base.add(HEADER).cast::<u64>().read() })
+    }
+
+    /// Changes the deadline of an entry that has one.
+    pub(super) fn set_deadline(&mut self, deadline: u64) {
+        debug_assert!(self.flags() & DEADLINE != 0);
+        // SAFETY: as in `deadline`.
+        unsafe { self.base.add(HEADER).cast::<u64>().write(deadline) };
+    }
+
+    /// Whether the string was built by parts.
+    pub(super) fn built(&self) -> bool {
+        self.flags() & BUILT != 0
+    }
+
+    /// The 32 bits that belong to eviction.
+    #[inline]
+    pub(super) fn meta(&self) -> u32 {
+        self.header() as u32
+    }
+
+    /// Replaces the eviction metadata.
+    #[inline]
+    pub(super) fn set_meta(&mut self, meta: u32) {
+        // SAFETY: the metadata is the first word of the header.
+        unsafe { self.base.cast::<u32>().write(meta.to_le()) };
+    }
+}

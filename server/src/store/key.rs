@@ -1,0 +1,310 @@
+//! One key with its stripe locked: every single-key operation is a method here.
+
+use super::eviction::{Eviction, idle_seconds};
+use super::stripe::{NewValue, Stripe, Target};
+use super::table::Place;
+use super::value::Value;
+use super::{Keyspace, entry::Entry};
+use bytes::Bytes;
+use std::ops::Deref;
+use std::sync::MutexGuard;
+
+/// The key holds another kind of value than the operation is for.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("WRONGTYPE Operation against a key holding the wrong kind of value")]
+pub struct WrongType;
+
+/// A stripe's lock: this key's own, or one that the command holds anyway.
+pub(super) enum Guard<'s> {
+    Own(MutexGuard<'s, Stripe>),
+    Held(&'s mut Stripe),
+}
+
+impl Guard<'_> {
+    #[inline]
+    pub(super) fn stripe(&mut self) -> &mut Stripe {
+        match self {
+            Guard::Own(stripe) => stripe,
+            Guard::Held(stripe) => stripe,
+        }
+    }
+}
+
+/// A string value, wherever it is kept.
+pub enum Text<'e> {
+    /// Inside the entry.
+    Inline(&'e [u8]),
+    /// In its own allocation, which a reply may share.
+    Shared(&'e Bytes),
+}
+
+impl Deref for Text<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        match self {
+            Text::Inline(bytes) => bytes,
+            Text::Shared(bytes) => bytes,
+        }
+    }
+}
+
+/// The name of an entry's type, as TYPE answers it.
+pub(super) fn type_name(entry: &Entry<'_>) -> &'static str {
+    match entry.apart() {
+        None | Some(Value::Text(_)) => "string",
+    }
+}
+
+/// A value with all that goes with it, outside the keyspace.
+pub struct Stored {
+    value: Owned,
+    deadline: Option<u64>,
+    meta: u32,
+}
+
+enum Owned {
+    Inline(Vec<u8>),
+    Boxed(Box<Value>),
+}
+
+/// A key, its stripe locked as long as this lives. Expired keys are absent.
+pub struct Key<'s> {
+    keyspace: &'s Keyspace,
+    guard: Guard<'s>,
+    target: Target<'s>,
+    eviction: &'s Eviction,
+    touch: bool,
+    /// Where the entry is, once it was looked for and while nothing has moved it.
+    place: Option<Option<Place>>,
+}
+
+impl<'s> Key<'s> {
+    pub(super) fn new(
+        keyspace: &'s Keyspace,
+        guard: Guard<'s>,
+        target: Target<'s>,
+        eviction: &'s Eviction,
+        touch: bool,
+    ) -> Key<'s> {
+        Key { keyspace, guard, target, eviction, touch, place: None }
+    }
+
+    #[inline]
+    fn place(&mut self) -> Option<Place> {
+        if let Some(place) = self.place {
+            return place;
+        }
+        let place = self.guard.stripe().find(self.target);
+        self.place = Some(place);
+        place
+    }
+
+    fn entry(&mut self) -> Option<Entry<'_>> {
+        let place = self.place()?;
+        Some(self.guard.stripe().entry(self.target.table, place))
+    }
+
+    /// Whether the key is there, without counting or touching it.
+    pub fn exists(&mut self) -> bool {
+        self.place().is_some()
+    }
+
+    /// Counts a read as hit or miss and notes it for eviction; tells whether the key is there.
+    #[inline]
+    pub fn read(&mut self) -> bool {
+        let place = self.place();
+        let (target, eviction, touch) = (self.target, self.eviction, self.touch);
+        let stripe = self.guard.stripe();
+        match place {
+            Some(place) => {
+                stripe.counters.hits += 1;
+                if touch {
+                    stripe.touch(target, place, eviction);
+                }
+                true
+            }
+            None => {
+                stripe.counters.misses += 1;
+                false
+            }
+        }
+    }
+
+    /// Counts a read as hit or miss without touching the entry, as TTL and TYPE do.
+    pub fn read_untouched(&mut self) -> bool {
+        let found = self.exists();
+        let counters = &mut self.guard.stripe().counters;
+        if found { counters.hits += 1 } else { counters.misses += 1 }
+        found
+    }
+
+    /// Notes an access that is no read, as a write does to what it changes.
+    pub fn touch(&mut self) {
+        if let Some(place) = self.place()
+            && self.touch
+        {
+            let (target, eviction) = (self.target, self.eviction);
+            self.guard.stripe().touch(target, place, eviction);
+        }
+    }
+
+    /// The string there, if any.
+    ///
+    /// # Errors
+    /// `WrongType` if the value is no string.
+    #[inline]
+    pub fn text(&mut self) -> Result<Option<Text<'_>>, WrongType> {
+        let Some(place) = self.place() else { return Ok(None) };
+        let entry = self.guard.stripe().entry(self.target.table, place);
+        // The entry is a view; what it points to lives as long as the stripe's lock is held.
+        match entry.into_text() {
+            Some(text) => Ok(Some(text)),
+            None => Err(WrongType),
+        }
+    }
+
+    /// TYPE's answer; `None` if the key is not there.
+    pub fn type_name(&mut self) -> Option<&'static str> {
+        self.entry().map(|entry| type_name(&entry))
+    }
+
+    /// OBJECT ENCODING's answer; `None` if the key is not there.
+    pub fn encoding(&mut self) -> Option<&'static str> {
+        self.entry().map(|entry| match entry.inline() {
+            Some(_) if entry.built() => "raw",
+            Some(value) if crate::text::parse_i64(value).is_some() => "int",
+            Some(value) if value.len() <= 44 => "embstr",
+            Some(_) => "raw",
+            None => "raw",
+        })
+    }
+
+    /// When the key expires, in Unix milliseconds; `None` if never or if it is not there.
+    pub fn deadline(&mut self) -> Option<u64> {
+        self.entry()?.deadline()
+    }
+
+    /// Seconds since the last access; `None` if the key is not there.
+    pub fn idle_seconds(&mut self) -> Option<u32> {
+        let now_ms = self.target.now_ms;
+        self.entry().map(|entry| idle_seconds(entry.meta(), now_ms))
+    }
+
+    /// The decayed access counter; `None` if the key is not there.
+    pub fn frequency(&mut self) -> Option<u8> {
+        let (now_ms, eviction) = (self.target.now_ms, self.eviction);
+        self.entry().map(|entry| eviction.frequency(entry.meta(), now_ms))
+    }
+
+    /// Bytes that the entry takes, its share of the index included; `None` if it is not there.
+    pub fn held_bytes(&mut self) -> Option<usize> {
+        let place = self.place()?;
+        self.guard.stripe().table(self.target.table).map(|table| table.held_by(place))
+    }
+
+    /// Stores a value, whatever was there; `deadline` in Unix milliseconds.
+    ///
+    /// A deadline that has passed already leaves the key absent.
+    #[inline]
+    pub fn set(&mut self, value: NewValue<'_>, deadline: Option<u64>) {
+        if deadline.is_some_and(|deadline| deadline <= self.target.now_ms) {
+            self.remove();
+            return;
+        }
+        let meta = self.eviction.fresh(self.target.now_ms);
+        let known = self.place.take();
+        let (target, keyspace) = (self.target, self.keyspace);
+        let stripe = self.guard.stripe();
+        stripe.set(target, known, value, deadline, meta);
+        keyspace.publish_if_far(stripe);
+    }
+
+    /// Stores a string under the deadline that the key has, if it is there.
+    pub fn set_text_keeping_deadline(&mut self, value: &[u8]) {
+        let deadline = self.deadline();
+        self.set(NewValue::Bytes(value), deadline);
+    }
+
+    /// Edits the string in place; it is created if absent. `change` sees it with `len` bytes, cut or
+    /// padded with zeros. The caller has checked that it is a string.
+    pub fn edit_text(&mut self, len: usize, change: impl FnOnce(&mut [u8])) {
+        let target = self.target;
+        if self.place().is_none() {
+            let mut fresh = vec![0; len];
+            change(&mut fresh);
+            self.set(NewValue::Shared(fresh.into()), None);
+            return;
+        }
+        if let Some(place) = self.place.take().flatten() {
+            let keyspace = self.keyspace;
+            let stripe = self.guard.stripe();
+            stripe.edit(target, place, len, change);
+            keyspace.publish_if_far(stripe);
+        }
+        self.touch();
+    }
+
+    /// Gives the key another deadline, or none; false if it is not there. A deadline that has passed
+    /// removes the key.
+    pub fn set_deadline(&mut self, deadline: Option<u64>) -> bool {
+        let Some(place) = self.place() else { return false };
+        if deadline.is_some_and(|deadline| deadline <= self.target.now_ms) {
+            return self.remove();
+        }
+        let target = self.target;
+        self.place = None;
+        self.guard.stripe().set_deadline(target, place, deadline);
+        true
+    }
+
+    /// Removes the key; false if it was not there.
+    pub fn remove(&mut self) -> bool {
+        let Some(place) = self.place() else { return false };
+        let (target, keyspace) = (self.target, self.keyspace);
+        let stripe = self.guard.stripe();
+        drop(stripe.remove_at(target, place));
+        keyspace.publish_if_far(stripe);
+        self.place = Some(None);
+        true
+    }
+
+    /// A copy of the value, its deadline and metadata; `None` if the key is not there.
+    pub fn copy(&mut self) -> Option<Stored> {
+        let entry = self.entry()?;
+        let value = match (entry.inline(), entry.apart()) {
+            (Some(bytes), _) => Owned::Inline(bytes.to_vec()),
+            (None, Some(value)) => Owned::Boxed(Box::new(value.clone())),
+            (None, None) => return None,
+        };
+        Some(Stored { value, deadline: entry.deadline(), meta: entry.meta() })
+    }
+
+    /// Takes the value out; the key is gone afterwards.
+    pub fn take(&mut self) -> Option<Stored> {
+        let place = self.place()?;
+        let entry = self.entry()?;
+        let (inline, deadline, meta) = (entry.inline().map(<[u8]>::to_vec), entry.deadline(), entry.meta());
+        let (target, keyspace) = (self.target, self.keyspace);
+        let stripe = self.guard.stripe();
+        let boxed = stripe.remove_at(target, place);
+        keyspace.publish_if_far(stripe);
+        self.place = Some(None);
+        let value = boxed.map(Owned::Boxed).or(inline.map(Owned::Inline))?;
+        Some(Stored { value, deadline, meta })
+    }
+
+    /// Puts a value that `copy` or `take` gave under this key, whatever was there.
+    pub fn put(&mut self, stored: Stored) {
+        let known = self.place.take();
+        let (target, keyspace) = (self.target, self.keyspace);
+        let value = match stored.value {
+            Owned::Inline(bytes) => NewValue::Shared(bytes.into()),
+            Owned::Boxed(value) => NewValue::Boxed(value),
+        };
+        let stripe = self.guard.stripe();
+        stripe.set(target, known, value, stored.deadline, stored.meta);
+        keyspace.publish_if_far(stripe);
+    }
+}

@@ -1,0 +1,255 @@
+//! The keyspace: entries in stripes, each under its own lock. It knows no command and no socket.
+//!
+//! `Keyspace` is what a node has; `Store` is what one command sees of it: a database, a time, and the
+//! stripes it holds. `Key` is one key with its stripe locked.
+
+mod arena;
+mod entry;
+pub mod eviction;
+mod key;
+mod session;
+mod stripe;
+mod table;
+#[cfg(test)]
+mod tests;
+pub mod value;
+mod watch;
+
+pub use key::{Key, Stored, Text, WrongType};
+pub use session::{Held, Store};
+pub use stripe::{Counters, Memory, NewValue, Stripe};
+pub use watch::Dirty;
+
+use crossbeam_utils::CachePadded;
+use eviction::Eviction;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, TryLockError};
+use table::Table;
+
+/// How a keyspace is cut, fixed at start.
+#[derive(Clone, Copy, Debug)]
+pub struct Shape {
+    /// How many stripes; a power of two.
+    pub stripes: usize,
+    /// Bytes per slab; a power of two from 4 KiB to 64 KiB.
+    pub slab_bytes: usize,
+    /// How many databases.
+    pub databases: usize,
+}
+
+impl Shape {
+    /// Stripes and slabs that suit a memory limit: a small node must not lose its memory to slabs that
+    /// are barely used, a large one must not lock too coarsely.
+    pub fn for_limit(limit_bytes: u64, databases: usize) -> Shape {
+        let stripes = (limit_bytes / (32 << 20)).clamp(4, 1024).next_power_of_two() as usize;
+        let per_stripe = limit_bytes as usize / stripes;
+        let slab_bytes = (per_stripe / 256).next_power_of_two().clamp(4096, 65536);
+        Shape { stripes, slab_bytes, databases }
+    }
+}
+
+/// Whole tables cut loose by a flush, freed when this is dropped: to be done under no lock.
+#[derive(Default)]
+pub struct Flushed(Vec<Box<Table>>);
+
+impl Flushed {
+    /// How many keys they held.
+    pub fn len(&self) -> usize {
+        self.0.iter().map(|table| table.len()).sum()
+    }
+
+    /// Whether they held no key.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// All keys of a node.
+pub struct Keyspace {
+    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    /// Which table each database is, so that SWAPDB swaps two numbers. Changed only while all stripes
+    /// are held, so whoever holds one reads a settled value.
+    databases: Box<[AtomicUsize]>,
+    hasher: ahash::RandomState,
+    shape: Shape,
+    /// Bytes used, as last told by each stripe.
+    used: CachePadded<AtomicUsize>,
+}
+
+impl Keyspace {
+    /// An empty keyspace, its hash seeded at random.
+    pub fn new(shape: Shape) -> Keyspace {
+        let hasher = ahash::RandomState::new();
+        let stripe = || Stripe::new(hasher.clone(), shape.slab_bytes, shape.databases);
+        Keyspace {
+            stripes: (0..shape.stripes).map(|_| CachePadded::new(Mutex::new(stripe()))).collect(),
+            databases: (0..shape.databases).map(AtomicUsize::new).collect(),
+            hasher,
+            shape,
+            used: CachePadded::new(AtomicUsize::new(0)),
+        }
+    }
+
+    /// How the keyspace is cut.
+    pub fn shape(&self) -> Shape {
+        self.shape
+    }
+
+    /// A key's hash: its stripe, bucket and tag all come from it.
+    #[inline]
+    pub fn hash(&self, key: &[u8]) -> u64 {
+        self.hasher.hash_one(key)
+    }
+
+    #[inline]
+    fn index(&self, hash: u64) -> usize {
+        (hash >> 48) as usize & (self.stripes.len() - 1)
+    }
+
+    #[inline]
+    fn table_of(&self, database: usize) -> usize {
+        self.databases[database].load(Ordering::Relaxed)
+    }
+
+    /// Locks a stripe. One whose holder panicked is emptied first.
+    #[inline]
+    pub fn lock(&self, index: usize) -> MutexGuard<'_, Stripe> {
+        self.stripes[index].lock().unwrap_or_else(|poisoned| {
+            let mut stripe = poisoned.into_inner();
+            self.recover(index, &mut stripe);
+            stripe
+        })
+    }
+
+    fn try_lock(&self, index: usize) -> Option<MutexGuard<'_, Stripe>> {
+        match self.stripes[index].try_lock() {
+            Ok(stripe) => Some(stripe),
+            Err(TryLockError::WouldBlock) => None,
+            Err(TryLockError::Poisoned(poisoned)) => {
+                let mut stripe = poisoned.into_inner();
+                self.recover(index, &mut stripe);
+                Some(stripe)
+            }
+        }
+    }
+
+    #[cold]
+    fn recover(&self, index: usize, stripe: &mut Stripe) {
+        stripe.abandon();
+        self.stripes[index].clear_poison();
+        self.publish(stripe);
+    }
+
+    /// Locks several stripes, given in rising order and once each: tries them all and, if one is taken,
+    /// lets go of all, so that nobody waits for a lock while holding another.
+    pub fn lock_many(&self, indices: &[usize]) -> Vec<(usize, MutexGuard<'_, Stripe>)> {
+        loop {
+            let mut held = Vec::with_capacity(indices.len());
+            let taken = indices.iter().find(|&&index| match self.try_lock(index) {
+                Some(stripe) => {
+                    held.push((index, stripe));
+                    false
+                }
+                None => true,
+            });
+            let Some(&taken) = taken else { return held };
+            drop(held);
+            drop(self.lock(taken));
+        }
+    }
+
+    /// Asks the cache for the bucket of a key: the first of two steps ahead of a command.
+    #[inline]
+    pub fn prefetch_bucket(&self, database: usize, hash: u64) {
+        let stripe = self.lock(self.index(hash));
+        if let Some(table) = stripe.table(self.table_of(database)) {
+            table.prefetch_bucket(hash);
+        }
+    }
+
+    /// Asks the cache for the entry of a key, its bucket being there.
+    #[inline]
+    pub fn prefetch_entry(&self, database: usize, hash: u64) {
+        let stripe = self.lock(self.index(hash));
+        if let Some(table) = stripe.table(self.table_of(database)) {
+            table.prefetch_entry(hash);
+        }
+    }
+
+    /// Tells the node's total what a stripe uses now, once it differs by enough to matter.
+    #[inline]
+    fn publish_if_far(&self, stripe: &mut Stripe) {
+        if stripe.used_bytes().abs_diff(stripe.published) >= self.shape.slab_bytes {
+            self.publish(stripe);
+        }
+    }
+
+    fn publish(&self, stripe: &mut Stripe) {
+        let used = stripe.used_bytes();
+        self.used.fetch_add(used.wrapping_sub(stripe.published), Ordering::Relaxed);
+        stripe.published = used;
+    }
+
+    /// Bytes that entries and index use, short of what stripes have not told yet (a slab each).
+    pub fn used_bytes(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// Bytes by kind, stripe by stripe.
+    pub fn memory(&self) -> Memory {
+        (0..self.stripes.len()).fold(Memory::default(), |sum, index| {
+            let part = self.lock(index).memory();
+            Memory { entries: sum.entries + part.entries, index: sum.index + part.index, held: sum.held + part.held }
+        })
+    }
+
+    /// Counters summed over the stripes.
+    pub fn counters(&self) -> Counters {
+        (0..self.stripes.len()).fold(Counters::default(), |sum, index| {
+            let part = self.lock(index).counters;
+            Counters {
+                hits: sum.hits + part.hits,
+                misses: sum.misses + part.misses,
+                expired: sum.expired + part.expired,
+                evicted: sum.evicted + part.evicted,
+                changes: sum.changes + part.changes,
+            }
+        })
+    }
+
+    /// Sets all counters but `changes` to zero.
+    pub fn reset_counters(&self) {
+        for index in 0..self.stripes.len() {
+            let counters = &mut self.lock(index).counters;
+            *counters = Counters { changes: counters.changes, ..Counters::default() };
+        }
+    }
+
+    /// Evicts up to `count` entries from stripes drawn at random; returns how many went.
+    pub fn evict(&self, count: usize, eviction: &Eviction, now_ms: u64, random: u64) -> usize {
+        let mut evicted = 0;
+        let mut misses = 0;
+        while evicted < count && misses < 2 * self.stripes.len() * self.shape.databases {
+            let draw = eviction::mix(random, (evicted + misses) as u64);
+            let mut stripe = self.lock(self.index(draw));
+            let tables = stripe.tables.len();
+            let table = (0..tables).map(|step| (draw as usize + step) % tables);
+            let chosen = table.into_iter().find(|&number| stripe.table(number).is_some_and(|table| table.len() > 0));
+            if chosen.is_some_and(|number| stripe.evict_one(number, eviction, now_ms, draw)) {
+                evicted += 1;
+                self.publish(&mut stripe);
+            } else {
+                misses += 1;
+            }
+        }
+        evicted
+    }
+
+    /// Reclaims expired keys of one stripe, visiting at most `budget` buckets.
+    pub fn reclaim_expired(&self, index: usize, now_ms: u64, budget: usize) -> usize {
+        let mut stripe = self.lock(index);
+        let removed = stripe.reclaim_expired(now_ms, budget);
+        self.publish_if_far(&mut stripe);
+        removed
+    }
+}

@@ -1,0 +1,243 @@
+//! What one command sees of the keyspace: a database, a time, and the stripes it holds.
+
+use super::eviction::Eviction;
+use super::key::{Guard, Key};
+use super::stripe::{Stripe, Target};
+use super::{Dirty, Flushed, Keyspace};
+use std::sync::atomic::Ordering;
+
+/// Stripes that are held over several operations, in rising order.
+#[derive(Default)]
+pub struct Held<'n>(Vec<(usize, Guard<'n>)>);
+
+/// A view of the keyspace for the length of one command.
+pub struct Store<'n> {
+    keyspace: &'n Keyspace,
+    /// The selected database.
+    pub database: usize,
+    /// Unix time of this turn in milliseconds.
+    pub now_ms: u64,
+    /// The policy and its parameters.
+    pub eviction: &'n Eviction,
+    /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
+    pub touch: bool,
+    held: Held<'n>,
+    /// A key whose hash is known already: where it stands in memory, and the hash.
+    hint: (*const u8, u64),
+}
+
+impl<'n> Store<'n> {
+    /// A view that holds nothing yet.
+    pub fn new(keyspace: &'n Keyspace, database: usize, now_ms: u64, eviction: &'n Eviction) -> Store<'n> {
+        let hint = (std::ptr::null(), 0);
+        Store { keyspace, database, now_ms, eviction, touch: true, held: Held::default(), hint }
+    }
+
+    /// The keyspace beneath.
+    pub fn keyspace(&self) -> &'n Keyspace {
+        self.keyspace
+    }
+
+    /// Tells the hash of a key, so that opening that very slice need not hash it again.
+    #[inline]
+    pub fn hint(&mut self, key: &[u8], hash: u64) {
+        self.hint = (key.as_ptr(), hash);
+    }
+
+    fn hash(&self, key: &[u8]) -> u64 {
+        if std::ptr::eq(self.hint.0, key.as_ptr()) { self.hint.1 } else { self.keyspace.hash(key) }
+    }
+
+    /// Opens a key of the selected database: locks its stripe until the `Key` is dropped.
+    #[inline]
+    pub fn key<'s>(&'s mut self, key: &'s [u8]) -> Key<'s> {
+        self.key_in(self.database, key)
+    }
+
+    /// Opens a key of any database.
+    pub fn key_in<'s>(&'s mut self, database: usize, key: &'s [u8]) -> Key<'s> {
+        let hash = self.hash(key);
+        let keyspace = self.keyspace;
+        let (now_ms, eviction, touch) = (self.now_ms, self.eviction, self.touch);
+        let guard = self.guard(keyspace.index(hash));
+        // Read under the lock: SWAPDB changes it only while all stripes are held.
+        let target = Target { table: keyspace.table_of(database), key, hash, now_ms };
+        Key::new(keyspace, guard, target, eviction, touch)
+    }
+
+    fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
+        if self.held.0.is_empty() {
+            return Guard::Own(self.keyspace.lock(index));
+        }
+        let place = self.held.0.binary_search_by_key(&index, |(number, _)| *number);
+        let held = &mut self.held.0[place.expect("a command opens only keys that it declared")].1;
+        Guard::Held(held.stripe())
+    }
+
+    /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
+    /// nothing if stripes are held already: a transaction holds those of all its commands.
+    pub fn hold<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
+        if !self.held.0.is_empty() {
+            return;
+        }
+        let mut indices: Vec<usize> = keys.into_iter().map(|key| self.keyspace.index(self.hash(key))).collect();
+        indices.sort_unstable();
+        indices.dedup();
+        self.take_all(&indices);
+    }
+
+    fn take_all(&mut self, indices: &[usize]) {
+        let guards = self.keyspace.lock_many(indices);
+        self.held = Held(guards.into_iter().map(|(index, guard)| (index, Guard::Own(guard))).collect());
+    }
+
+    /// Holds every stripe.
+    pub fn hold_all(&mut self) {
+        if self.held.0.len() < self.keyspace.stripes.len() {
+            self.held = Held::default();
+            let indices: Vec<usize> = (0..self.keyspace.stripes.len()).collect();
+            self.take_all(&indices);
+        }
+    }
+
+    /// Lets go of what is held.
+    pub fn release(&mut self) {
+        self.held = Held::default();
+    }
+
+    /// A view for one command of a transaction: it works under what this one holds.
+    pub fn lend(&mut self, database: usize) -> Store<'_> {
+        let held = self.held.0.iter_mut().map(|(index, guard)| (*index, Guard::Held(guard.stripe())));
+        Store {
+            held: Held(held.collect()),
+            keyspace: self.keyspace,
+            database,
+            hint: (std::ptr::null(), 0),
+            ..*self
+        }
+    }
+
+    /// Registers `dirty` for the next change of a key, unless the key has expired already.
+    pub fn watch(&mut self, database: usize, key: &[u8], dirty: &Dirty) {
+        let hash = self.hash(key);
+        let table = self.keyspace.table_of(database);
+        let now_ms = self.now_ms;
+        let index = self.keyspace.index(hash);
+        let mut guard = self.guard(index);
+        let stripe = guard.stripe();
+        // Removing it now keeps its later reclaim from looking like a change.
+        stripe.find(Target { table, key, hash, now_ms });
+        stripe.watchers.watch(table, key, dirty);
+    }
+
+    /// Forgets a watch.
+    pub fn unwatch(&mut self, database: usize, key: &[u8], dirty: &Dirty) {
+        let index = self.keyspace.index(self.hash(key));
+        let table = self.keyspace.table_of(database);
+        self.guard(index).stripe().watchers.unwatch(table, key, dirty);
+    }
+
+    /// How many keys the database has, expired ones that were not reclaimed yet included.
+    pub fn len(&mut self, database: usize) -> usize {
+        let table = self.keyspace.table_of(database);
+        self.sum(|stripe| stripe.table(table).map_or(0, |table| table.len()))
+    }
+
+    /// How many keys of the database have a deadline.
+    pub fn volatile(&mut self, database: usize) -> usize {
+        let table = self.keyspace.table_of(database);
+        self.sum(|stripe| stripe.table(table).map_or(0, |table| table.volatile()))
+    }
+
+    /// Buckets of the database over all stripes.
+    pub fn buckets(&mut self, database: usize) -> usize {
+        let table = self.keyspace.table_of(database);
+        self.sum(|stripe| stripe.table(table).map_or(0, |table| table.bucket_count() as usize))
+    }
+
+    fn sum(&mut self, part: impl Fn(&Stripe) -> usize) -> usize {
+        (0..self.keyspace.stripes.len()).map(|index| part(self.guard(index).stripe())).sum()
+    }
+
+    /// Cuts a database loose, stripe by stripe. The keys are gone when this returns; their memory is
+    /// freed when the result is dropped.
+    pub fn flush(&mut self, database: usize) -> Flushed {
+        let table = self.keyspace.table_of(database);
+        let keyspace = self.keyspace;
+        let mut flushed = Flushed::default();
+        for index in 0..keyspace.stripes.len() {
+            let mut guard = self.guard(index);
+            let stripe = guard.stripe();
+            flushed.0.extend(stripe.take_table(table));
+            keyspace.publish(stripe);
+        }
+        flushed
+    }
+
+    /// Swaps two databases for everybody at once.
+    pub fn swap(&mut self, first: usize, second: usize) {
+        let mine = self.held.0.is_empty();
+        self.hold_all();
+        let keyspace = self.keyspace;
+        let (one, two) = (keyspace.table_of(first), keyspace.table_of(second));
+        for (_, guard) in &mut self.held.0 {
+            let stripe = guard.stripe();
+            for (table, other) in [(one, two), (two, one)] {
+                let here = |number: usize, key: &[u8]| {
+                    stripe.table(number).is_some_and(|table| table.find(keyspace.hash(key), key).is_some())
+                };
+                stripe.watchers.table_changed(table, |key| here(table, key) || here(other, key));
+            }
+            // A watch is on a key of a database, so it moves with the number, not with the table.
+            stripe.watchers.swap_tables(one, two);
+        }
+        keyspace.databases[first].store(two, Ordering::Relaxed);
+        keyspace.databases[second].store(one, Ordering::Relaxed);
+        if mine {
+            self.release();
+        }
+    }
+
+    /// Visits the keys of one bucket. `cursor` is 0 at the start; the result is where to go on, 0 at the
+    /// end. `visit` gets each key that has not expired, and its kind of value through the entry.
+    ///
+    /// A key that is there from the first call to the last is visited at least once.
+    pub fn scan(&mut self, cursor: u64, visit: &mut dyn FnMut(&[u8], &'static str)) -> u64 {
+        let stripes = self.keyspace.stripes.len() as u64;
+        let (index, bucket) = (cursor >> 32, cursor as u32);
+        if index >= stripes {
+            return 0;
+        }
+        let table = self.keyspace.table_of(self.database);
+        let now_ms = self.now_ms;
+        let next = self.guard(index as usize).stripe().table(table).and_then(|table| {
+            table.scan(bucket, |place| {
+                let entry = table.entry(place);
+                if entry.deadline().is_none_or(|deadline| deadline > now_ms) {
+                    visit(entry.key(), super::key::type_name(&entry));
+                }
+            })
+        });
+        match next {
+            Some(bucket) => index << 32 | u64::from(bucket),
+            None if index + 1 < stripes => (index + 1) << 32,
+            None => 0,
+        }
+    }
+
+    /// A key of the database at random, from a random number; `None` if it is empty.
+    pub fn random_key(&mut self, random: u64) -> Option<Vec<u8>> {
+        let table = self.keyspace.table_of(self.database);
+        let stripes = self.keyspace.stripes.len();
+        let now_ms = self.now_ms;
+        (0..stripes).find_map(|step| {
+            let index = (random as usize).wrapping_add(step) % stripes;
+            let mut guard = self.guard(index);
+            let table = guard.stripe().table(table)?;
+            (0..100).find_map(|draw| {
+                let entry = table.entry(table.sample(super::eviction::mix(random, draw))?);
+                entry.deadline().is_none_or(|deadline| deadline > now_ms).then(|| entry.key().to_vec())
+            })
+        })
+    }
+}

@@ -1,0 +1,265 @@
+//! One lock's part of the keyspace: a table per database, and the one funnel for change.
+
+use super::entry::{self, Content, Entry, Parts};
+use super::eviction::{self, Eviction};
+use super::table::{Place, Table};
+use super::value::{Text, Value};
+use super::watch::Watchers;
+use bytes::Bytes;
+
+/// What is stored for a key.
+pub enum NewValue<'a> {
+    /// A string, copied into the entry when it fits a slab.
+    Bytes(&'a [u8]),
+    /// A string that may be kept as it is.
+    Shared(Bytes),
+    /// Any other value.
+    Boxed(Box<Value>),
+}
+
+/// Counts of what a stripe has seen since the start or the last reset.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Counters {
+    /// Reads that found their key.
+    pub hits: u64,
+    /// Reads that did not.
+    pub misses: u64,
+    /// Keys removed because their deadline had passed.
+    pub expired: u64,
+    /// Keys removed to make room.
+    pub evicted: u64,
+    /// Changes of any kind.
+    pub changes: u64,
+}
+
+/// Bytes by what they are for.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Memory {
+    /// Entries, each as its block, and values kept apart.
+    pub entries: usize,
+    /// Buckets and their directories.
+    pub index: usize,
+    /// All that the tables hold, slabs not filled yet included.
+    pub held: usize,
+}
+
+/// Which entry: its table, its key and the key's hash, and the time of the request.
+#[derive(Clone, Copy)]
+pub(super) struct Target<'k> {
+    pub(super) table: usize,
+    pub(super) key: &'k [u8],
+    pub(super) hash: u64,
+    pub(super) now_ms: u64,
+}
+
+/// A stripe; callers hold its lock.
+pub struct Stripe {
+    pub(super) tables: Vec<Option<Box<Table>>>,
+    pub(super) watchers: Watchers,
+    pub(super) counters: Counters,
+    hasher: ahash::RandomState,
+    slab_bytes: usize,
+    /// What the node's total has been told of this stripe.
+    pub(super) published: usize,
+    /// Where the background reclaim of expired keys goes on: table and scan cursor.
+    reclaim_at: (usize, u32),
+}
+
+impl Stripe {
+    pub(super) fn new(hasher: ahash::RandomState, slab_bytes: usize, tables: usize) -> Stripe {
+        Stripe {
+            tables: (0..tables).map(|_| None).collect(),
+            watchers: Watchers::default(),
+            counters: Counters::default(),
+            hasher,
+            slab_bytes,
+            published: 0,
+            reclaim_at: (0, 0),
+        }
+    }
+
+    /// Bytes that count against the node's limit.
+    pub(super) fn used_bytes(&self) -> usize {
+        self.tables.iter().flatten().map(|table| table.entry_bytes() + table.index_bytes()).sum()
+    }
+
+    /// Bytes by kind.
+    pub fn memory(&self) -> Memory {
+        self.tables.iter().flatten().fold(Memory::default(), |sum, table| Memory {
+            entries: sum.entries + table.entry_bytes(),
+            index: sum.index + table.index_bytes(),
+            held: sum.held + table.held_bytes(),
+        })
+    }
+
+    pub(super) fn table(&self, table: usize) -> Option<&Table> {
+        self.tables[table].as_deref()
+    }
+
+    /// Finds a key that has not expired; one that has is removed on the way.
+    #[inline]
+    pub(super) fn find(&mut self, target: Target<'_>) -> Option<Place> {
+        let table = self.tables[target.table].as_deref()?;
+        let place = table.find(target.hash, target.key)?;
+        match table.entry(place).deadline() {
+            Some(deadline) if deadline <= target.now_ms => {
+                self.remove_at(target, place);
+                self.counters.expired += 1;
+                None
+            }
+            _ => Some(place),
+        }
+    }
+
+    pub(super) fn entry(&self, table: usize, place: Place) -> Entry<'_> {
+        self.tables[table].as_deref().expect("a place is of a table that is there").entry(place)
+    }
+
+    fn table_mut(&mut self, table: usize) -> &mut Table {
+        self.tables[table].as_deref_mut().expect("a place is of a table that is there")
+    }
+
+    /// Notes a read of the entry for eviction; writes only if that changes something.
+    #[inline]
+    pub(super) fn touch(&mut self, target: Target<'_>, place: Place, eviction: &Eviction) {
+        let hits = self.counters.hits;
+        let mut entry = self.table_mut(target.table).entry_mut(place);
+        let before = entry.meta();
+        let after = eviction.on_hit(before, target.now_ms, target.hash ^ hits);
+        if before != after {
+            entry.set_meta(after);
+        }
+    }
+
+    /// Stores a value under a key, whatever was there.
+    ///
+    /// `known` is where the key is, or that it is not there, if the caller has looked already.
+    pub(super) fn set(
+        &mut self,
+        target: Target<'_>,
+        known: Option<Option<Place>>,
+        value: NewValue<'_>,
+        deadline: Option<u64>,
+        meta: u32,
+    ) {
+        let find = || self.tables[target.table].as_deref().and_then(|table| table.find(target.hash, target.key));
+        let place = known.unwrap_or_else(find);
+        let slab_bytes = self.slab_bytes;
+        let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(slab_bytes)));
+        let room = table.max_inline_entry();
+        let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
+        let content = match value {
+            NewValue::Bytes(bytes) if fits(bytes.len()) => Content::Inline(bytes),
+            NewValue::Bytes(bytes) => {
+                Content::Apart(Box::new(Value::Text(Text::new(Bytes::copy_from_slice(bytes)))))
+            }
+            NewValue::Shared(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
+            NewValue::Shared(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
+            NewValue::Boxed(value) => Content::Apart(value),
+        };
+        let parts = Parts { key: target.key, content, deadline, built: false, meta };
+        match place {
+            Some(place) => table.replace(place, parts),
+            None => {
+                let hasher = &self.hasher;
+                table.insert(target.hash, parts, |key| hasher.hash_one(key));
+            }
+        }
+        self.changed(target);
+    }
+
+    /// Edits a string in place: `change` sees it with `len` bytes, cut or padded with zeros.
+    pub(super) fn edit(&mut self, target: Target<'_>, place: Place, len: usize, change: impl FnOnce(&mut [u8])) {
+        self.table_mut(target.table).edit(place, len, change);
+        self.changed(target);
+    }
+
+    /// Gives the entry another deadline, or none.
+    pub(super) fn set_deadline(&mut self, target: Target<'_>, place: Place, deadline: Option<u64>) {
+        self.table_mut(target.table).set_deadline(place, deadline);
+        self.changed(target);
+    }
+
+    /// Takes an entry out; its boxed value is given back for the caller to drop.
+    pub(super) fn remove_at(&mut self, target: Target<'_>, place: Place) -> Option<Box<Value>> {
+        let hasher = self.hasher.clone();
+        let value = self.table_mut(target.table).remove(place, target.hash, |key| hasher.hash_one(key));
+        self.changed(target);
+        value
+    }
+
+    /// The one funnel for change: all that must hear of a changed key is told here.
+    pub(super) fn changed(&mut self, target: Target<'_>) {
+        self.counters.changes += 1;
+        if self.watchers.any() {
+            self.watchers.changed(target.table, target.key);
+        }
+    }
+
+    /// Takes a whole table away, to be dropped when no lock is held.
+    pub(super) fn take_table(&mut self, table: usize) -> Option<Box<Table>> {
+        let taken = self.tables[table].take();
+        self.counters.changes += taken.as_ref().map_or(0, |table| table.len() as u64);
+        self.watchers.table_changed(table, |key| {
+            taken.as_ref().is_some_and(|table| table.find(self.hasher.hash_one(key), key).is_some())
+        });
+        taken
+    }
+
+    /// Empties the stripe after a panic under its lock, when its tables may be inconsistent.
+    pub(super) fn abandon(&mut self) {
+        for (number, table) in self.tables.iter_mut().enumerate() {
+            if let Some(table) = table.take() {
+                // Its links may be broken: leaking what they name is safe, walking them is not.
+                std::mem::forget(table);
+            }
+            self.watchers.table_changed(number, |_| true);
+        }
+    }
+
+    /// Removes expired keys: visits at most `budget` buckets, returns the number removed.
+    pub(super) fn reclaim_expired(&mut self, now_ms: u64, budget: usize) -> usize {
+        let mut removed = 0;
+        for _ in 0..budget {
+            let (number, cursor) = self.reclaim_at;
+            let Some(table) = self.tables[number].as_deref().filter(|table| table.volatile() > 0) else {
+                self.reclaim_at = ((number + 1) % self.tables.len(), 0);
+                if self.reclaim_at.0 == 0 {
+                    break;
+                }
+                continue;
+            };
+            let mut due: Vec<Vec<u8>> = Vec::new();
+            let next = table.scan(cursor, |place| {
+                let entry = table.entry(place);
+                if entry.deadline().is_some_and(|deadline| deadline <= now_ms) {
+                    due.push(entry.key().to_vec());
+                }
+            });
+            for key in due {
+                let hash = self.hasher.hash_one(&key[..]);
+                removed += usize::from(self.find(Target { table: number, key: &key, hash, now_ms }).is_none());
+            }
+            self.reclaim_at = next.map_or(((number + 1) % self.tables.len(), 0), |cursor| (number, cursor));
+        }
+        removed
+    }
+
+    /// Evicts the worst of a few sampled entries of a table; false if none is eligible.
+    pub(super) fn evict_one(&mut self, number: usize, eviction: &Eviction, now_ms: u64, random: u64) -> bool {
+        let Some(table) = self.tables[number].as_deref() else { return false };
+        let candidates = (0..eviction.samples).filter_map(|draw| table.sample(eviction::mix(random, draw)));
+        let worst = candidates
+            .filter_map(|place| {
+                let entry = table.entry(place);
+                eviction.coldness(entry.meta(), entry.deadline(), now_ms).map(|cold| (cold, place))
+            })
+            .max_by_key(|(cold, _)| *cold);
+        let Some((_, place)) = worst else { return false };
+        let key = table.entry(place).key().to_vec();
+        let hash = self.hasher.hash_one(&key[..]);
+        drop(self.remove_at(Target { table: number, key: &key, hash, now_ms }, place));
+        self.counters.evicted += 1;
+        true
+    }
+}

@@ -1,0 +1,234 @@
+//! A worker: one thread, one single-threaded runtime, and what its connections share.
+//!
+//! Buffers that a connection needs only while its turn lasts (input, decoded requests, replies) belong
+//! to the worker, so an idle connection holds almost nothing.
+
+use crate::client::Client;
+use crate::config::Settings;
+use crate::connection::{Connection, Stream};
+use crate::dispatch::Prepared;
+use crate::node::{Node, eviction, unix_ms};
+use crate::resp::decode::Batch;
+use crate::resp::encode::Output;
+use crate::stats::WorkerStats;
+use crate::store::eviction::Eviction;
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Bytes read at once; a whole burst of pipelined requests.
+pub(crate) const INPUT_BYTES: usize = 64 * 1024;
+/// An output buffer that grew beyond this is given back after its turn.
+const KEEP_OUTPUT_BYTES: usize = 512 * 1024;
+/// How often the system's wall clock is read anew.
+const RESYNC: Duration = Duration::from_millis(10);
+/// How often a worker measures how late its timers are.
+const LAG_PROBE: Duration = Duration::from_millis(100);
+
+/// Wall time from a monotonic clock: one read of the fast clock per turn, corrected now and then, so
+/// that a step of the system's clock is followed within `RESYNC`.
+#[derive(Clone, Copy)]
+struct Clock {
+    base: Instant,
+    base_ms: u64,
+}
+
+impl Clock {
+    fn now() -> Clock {
+        Clock { base: Instant::now(), base_ms: unix_ms() }
+    }
+
+    fn at(&mut self, now: Instant) -> u64 {
+        let passed = now.saturating_duration_since(self.base);
+        if passed >= RESYNC {
+            *self = Clock { base: now, base_ms: unix_ms() };
+            return self.base_ms;
+        }
+        self.base_ms + passed.as_millis() as u64
+    }
+}
+
+/// Commands that are timed together: how often each ran since the last settlement.
+#[derive(Default)]
+pub(crate) struct Untimed {
+    runs: Vec<(u16, u32)>,
+    total: u32,
+    excluded_nanos: u64,
+}
+
+impl Untimed {
+    /// Counts one run.
+    #[inline]
+    pub(crate) fn add(&mut self, id: u16) {
+        self.total += 1;
+        match self.runs.last_mut() {
+            Some((last, count)) if *last == id => *count += 1,
+            _ => self.runs.push((id, 1)),
+        }
+    }
+
+    /// Leaves out the time of a command that was timed alone.
+    pub(crate) fn exclude(&mut self, nanos: u64) {
+        self.excluded_nanos += nanos;
+    }
+
+    /// Shares `elapsed` among the runs counted; returns nanoseconds per run.
+    pub(crate) fn settle(&mut self, elapsed: Duration, stats: &WorkerStats, track_latency: bool) -> u64 {
+        let nanos = (elapsed.as_nanos() as u64).saturating_sub(self.excluded_nanos);
+        let each = nanos / u64::from(self.total.max(1));
+        for (id, count) in self.runs.drain(..) {
+            stats.command(id).record(each, u64::from(count), track_latency);
+        }
+        (self.total, self.excluded_nanos) = (0, 0);
+        each
+    }
+}
+
+/// What one turn of a connection works with.
+pub(crate) struct Scene<'w> {
+    pub(crate) node: &'w Node,
+    pub(crate) stats: &'w WorkerStats,
+    pub(crate) settings: &'w Settings,
+    pub(crate) eviction: &'w Eviction,
+    pub(crate) untimed: &'w mut Untimed,
+    pub(crate) prepared: &'w mut Vec<Prepared>,
+    pub(crate) client: &'w mut Client,
+    pub(crate) output: &'w mut Output,
+    pub(crate) now_ms: u64,
+    pub(crate) no_touch: bool,
+    pub(crate) last_command: u16,
+}
+
+/// What the connections of one thread share.
+pub(crate) struct Worker {
+    pub(crate) index: usize,
+    pub(crate) node: Arc<Node>,
+    pub(crate) stats: Arc<WorkerStats>,
+    pub(crate) settings: Arc<Settings>,
+    generation: u64,
+    eviction: Eviction,
+    clock: Clock,
+    pub(crate) input: Vec<u8>,
+    pub(crate) batch: Batch,
+    pub(crate) output: Output,
+    prepared: Vec<Prepared>,
+    untimed: Untimed,
+}
+
+thread_local! {
+    static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
+}
+
+/// Runs `work` with this thread's worker.
+pub(crate) fn with<R>(work: impl FnOnce(&mut Worker) -> R) -> R {
+    WORKER.with_borrow_mut(|worker| work(worker.as_mut().expect("connections run on worker threads only")))
+}
+
+impl Worker {
+    fn new(index: usize, node: Arc<Node>) -> Worker {
+        let settings = node.config.settings();
+        Worker {
+            index,
+            stats: Arc::clone(&node.workers[index]),
+            generation: node.config.generation(),
+            eviction: eviction(&settings),
+            settings,
+            clock: Clock::now(),
+            input: vec![0; INPUT_BYTES],
+            batch: Batch::default(),
+            output: Output::default(),
+            prepared: Vec::new(),
+            untimed: Untimed::default(),
+            node,
+        }
+    }
+
+    /// Takes over settings that have changed since the last turn.
+    #[inline]
+    pub(crate) fn refresh(&mut self) {
+        let generation = self.node.config.generation();
+        if generation != self.generation {
+            self.generation = generation;
+            self.settings = self.node.config.settings();
+            self.eviction = eviction(&self.settings);
+        }
+    }
+
+    /// The wall time that belongs to a reading of the monotonic clock.
+    #[inline]
+    pub(crate) fn wall_ms(&mut self, now: Instant) -> u64 {
+        self.clock.at(now)
+    }
+
+    /// What a turn of `client` works with.
+    #[inline]
+    pub(crate) fn scene<'w>(&'w mut self, client: &'w mut Client, output: &'w mut Output, now_ms: u64) -> Scene<'w> {
+        Scene {
+            node: &self.node,
+            stats: &self.stats,
+            settings: &self.settings,
+            eviction: &self.eviction,
+            untimed: &mut self.untimed,
+            prepared: &mut self.prepared,
+            no_touch: client.peer.has(crate::client::flag::NO_TOUCH),
+            last_command: client.peer.last_command.load(Ordering::Relaxed),
+            client,
+            output,
+            now_ms,
+        }
+    }
+
+    /// Puts the turn's buffers back for the next one.
+    pub(crate) fn put_back(&mut self, mut batch: Batch, mut output: Output) {
+        batch.clear();
+        output.clear();
+        output.shrink(KEEP_OUTPUT_BYTES);
+        self.batch = batch;
+        self.output = output;
+    }
+}
+
+/// A socket that was accepted, on its way to a worker.
+pub(crate) struct Accepted {
+    pub(crate) socket: Socket,
+    pub(crate) client: Client,
+}
+
+/// A socket outside any runtime.
+pub(crate) enum Socket {
+    Tcp(std::net::TcpStream),
+    Unix(std::os::unix::net::UnixStream),
+}
+
+/// Serves connections until the node stops and all have ended, or the deadline for that has passed.
+pub(crate) async fn run(index: usize, node: Arc<Node>, mut mailbox: mpsc::Receiver<Accepted>) {
+    WORKER.set(Some(Worker::new(index, Arc::clone(&node))));
+    let stats = Arc::clone(&node.workers[index]);
+    tokio::spawn(probe_lag(Arc::clone(&stats)));
+    while let Some(accepted) = mailbox.recv().await {
+        let peer = Arc::clone(&accepted.client.peer);
+        match Stream::open(accepted.socket) {
+            Ok(stream) => {
+                tokio::spawn(Connection::new(stream, accepted.client, Arc::clone(&node)));
+            }
+            Err(error) => {
+                tracing::warn!(client = %peer.address, %error, "could not serve a connection");
+                node.clients.remove(peer.id);
+                stats.connections.fetch_sub(1, Ordering::Relaxed);
+            }
+        }
+    }
+    while stats.connections.load(Ordering::Relaxed) > 0 {
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+async fn probe_lag(stats: Arc<WorkerStats>) {
+    loop {
+        let due = Instant::now() + LAG_PROBE;
+        tokio::time::sleep_until(due.into()).await;
+        stats.lag_nanos.store(due.elapsed().as_nanos() as u64, Ordering::Relaxed);
+    }
+}
