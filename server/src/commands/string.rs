@@ -30,7 +30,9 @@ pub fn incr(call: &mut Call<'_>) -> Outcome {
         Some(text) => parse_i64(&text).ok_or(Error::NOT_AN_INTEGER)?,
         None => 0,
     };
-    let new = old.checked_add(1).ok_or(Error::new("ERR increment or decrement would overflow"))?;
+    let new = old
+        .checked_add(1)
+        .ok_or(Error::new("ERR increment or decrement would overflow"))?;
     let mut digits = [0; INT_BYTES];
     key.set_text_keeping_deadline(format_i64(new, &mut digits));
     call.reply.int(new);
