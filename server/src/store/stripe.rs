@@ -1,11 +1,13 @@
 //! One lock's part of the keyspace: a table per database, and the one funnel for change.
 
+use super::arena::Pool;
 use super::entry::{self, Content, Entry, Parts};
 use super::eviction::{self, Eviction};
 use super::table::{Place, Table};
 use super::value::{Text, Value};
 use super::watch::Watchers;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What is stored for a key.
 pub enum NewValue<'a> {
@@ -58,7 +60,7 @@ pub struct Stripe {
     pub(super) watchers: Watchers,
     pub(super) counters: Counters,
     hasher: ahash::RandomState,
-    slab_bytes: usize,
+    pool: Arc<Pool>,
     /// What the node's total has been told of this stripe.
     pub(super) published: usize,
     /// Where the background reclaim of expired keys goes on: table and scan cursor.
@@ -66,13 +68,13 @@ pub struct Stripe {
 }
 
 impl Stripe {
-    pub(super) fn new(hasher: ahash::RandomState, slab_bytes: usize, tables: usize) -> Stripe {
+    pub(super) fn new(hasher: ahash::RandomState, pool: Arc<Pool>, tables: usize) -> Stripe {
         Stripe {
             tables: (0..tables).map(|_| None).collect(),
             watchers: Watchers::default(),
             counters: Counters::default(),
             hasher,
-            slab_bytes,
+            pool,
             published: 0,
             reclaim_at: (0, 0),
         }
@@ -160,8 +162,8 @@ impl Stripe {
                 .and_then(|table| table.find(target.hash, target.key))
         };
         let place = known.unwrap_or_else(find);
-        let slab_bytes = self.slab_bytes;
-        let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(slab_bytes)));
+        let pool = &self.pool;
+        let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(pool)));
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
         let content = match value {
