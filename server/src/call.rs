@@ -42,8 +42,7 @@ impl Error {
     /// An argument or value is no number.
     pub const NOT_A_FLOAT: Error = Error::new("ERR value is not a valid float");
     /// The value has another type than the command is for.
-    pub const WRONG_TYPE: Error =
-        Error::new("WRONGTYPE Operation against a key holding the wrong kind of value");
+    pub const WRONG_TYPE: Error = Error::new("WRONGTYPE Operation against a key holding the wrong kind of value");
     /// The key must exist and does not.
     pub const NO_SUCH_KEY: Error = Error::new("ERR no such key");
     /// The memory limit is reached and nothing may be evicted.
@@ -61,7 +60,10 @@ impl Error {
 
     /// The command was called with a wrong number of arguments.
     pub fn wrong_arity(command: &Command) -> Error {
-        Error::of(format!("ERR wrong number of arguments for '{}' command", command.full_name))
+        Error::of(format!(
+            "ERR wrong number of arguments for '{}' command",
+            command.full_name
+        ))
     }
 
     /// The command was given a time to live that is none.

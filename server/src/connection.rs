@@ -177,7 +177,9 @@ impl Connection {
             if ready!(self.flush(cx)).is_err() || self.client.close {
                 return Poll::Ready(());
             }
-            let Some(input) = ready!(self.fill(worker, cx)) else { return Poll::Ready(()) };
+            let Some(input) = ready!(self.fill(worker, cx)) else {
+                return Poll::Ready(());
+            };
             let now = Instant::now();
             let started = *started.get_or_insert(now);
             commands += self.turn(worker, cx, input, now);
@@ -220,11 +222,21 @@ impl Connection {
     fn fill(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<Option<Input>> {
         if let Some(parked) = self.parked.take() {
             let len = parked.input.len();
-            return Poll::Ready(Some(Input { bytes: parked.input, len, shared: false, batch: Some(parked.batch) }));
+            return Poll::Ready(Some(Input {
+                bytes: parked.input,
+                len,
+                shared: false,
+                batch: Some(parked.batch),
+            }));
         }
         if std::mem::take(&mut self.more) {
             let bytes = std::mem::take(&mut self.leftover);
-            return Poll::Ready(Some(Input { len: bytes.len(), bytes, shared: false, batch: None }));
+            return Poll::Ready(Some(Input {
+                len: bytes.len(),
+                bytes,
+                shared: false,
+                batch: None,
+            }));
         }
         if self.node.is_stopping() {
             return Poll::Ready(None);
@@ -238,7 +250,12 @@ impl Connection {
             };
             self.count_read(read);
             let bytes = std::mem::take(&mut self.leftover);
-            return Poll::Ready(Some(Input { len: bytes.len(), bytes, shared: false, batch: None }));
+            return Poll::Ready(Some(Input {
+                len: bytes.len(),
+                bytes,
+                shared: false,
+                batch: None,
+            }));
         }
         let kept = self.leftover.len();
         let mut buffer = ReadBuf::new(&mut worker.input[kept..]);
@@ -253,7 +270,12 @@ impl Connection {
             self.leftover = Vec::new();
         }
         let bytes = std::mem::take(&mut worker.input);
-        Poll::Ready(Some(Input { bytes, len: kept + read, shared: true, batch: None }))
+        Poll::Ready(Some(Input {
+            bytes,
+            len: kept + read,
+            shared: true,
+            batch: None,
+        }))
     }
 
     /// Reads into the large argument until it is whole; false when the connection ends.
@@ -268,7 +290,9 @@ impl Connection {
             }
             let room = large.bytes.capacity() - large.bytes.len();
             if room == 0 {
-                large.bytes.reserve_exact(missing.min(large.bytes.len().max(RESERVE_BYTES)));
+                large
+                    .bytes
+                    .reserve_exact(missing.min(large.bytes.len().max(RESERVE_BYTES)));
             }
             let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut large.bytes, missing)) else {
                 return Poll::Ready(false);
@@ -300,14 +324,7 @@ impl Connection {
     }
 
     /// Runs the requests in order. A handler's panic ends the connection, not the worker.
-    fn execute(
-        &mut self,
-        worker: &mut Worker,
-        input: &[u8],
-        batch: &Batch,
-        output: &mut Output,
-        now: Instant,
-    ) -> Stop {
+    fn execute(&mut self, worker: &mut Worker, input: &[u8], batch: &Batch, output: &mut Output, now: Instant) -> Stop {
         let now_ms = worker.wall_ms(now);
         let stats = Arc::clone(&worker.stats);
         let mut scene = worker.scene(&mut self.client, output, now_ms);
@@ -366,7 +383,10 @@ impl Connection {
 
     /// Closes a connection whose pending input is over its limit.
     fn check_input(&mut self, worker: &Worker) {
-        let parked = self.parked.as_ref().map_or(0, |parked| parked.input.len() + parked.batch.held_bytes());
+        let parked = self
+            .parked
+            .as_ref()
+            .map_or(0, |parked| parked.input.len() + parked.batch.held_bytes());
         let large = self.large.as_ref().map_or(0, |large| large.bytes.capacity());
         let held = self.leftover.len() + self.decoder.held_bytes() + parked + large;
         let peer = &self.client.peer;
@@ -377,10 +397,9 @@ impl Connection {
         let mut over = held as u64 > settings.client_query_buffer_limit;
         let counted = if self.client.authenticated { 0 } else { held };
         if counted != self.unauthenticated_bytes {
-            let before = node.unauthenticated_bytes.fetch_add(
-                counted.wrapping_sub(self.unauthenticated_bytes),
-                Ordering::Relaxed,
-            );
+            let before = node
+                .unauthenticated_bytes
+                .fetch_add(counted.wrapping_sub(self.unauthenticated_bytes), Ordering::Relaxed);
             let total = before.wrapping_add(counted).wrapping_sub(self.unauthenticated_bytes);
             self.unauthenticated_bytes = counted;
             over |= counted as u64 > settings.unauth_query_buffer_limit || total as u64 > settings.unauth_total_limit;
@@ -425,7 +444,10 @@ impl Connection {
             return;
         }
         self.output = output.take();
-        self.client.peer.output_bytes.store(self.output.len(), Ordering::Relaxed);
+        self.client
+            .peer
+            .output_bytes
+            .store(self.output.len(), Ordering::Relaxed);
     }
 
     /// Writes what earlier turns left and what other parts of the node have posted.
@@ -533,7 +555,9 @@ impl Drop for Connection {
         let peer = &self.client.peer;
         crate::commands::transaction::unwatch_all(&mut self.client.watches, &self.node.keyspace);
         crate::commands::monitor::leave(&self.node, peer);
-        self.node.unauthenticated_bytes.fetch_sub(self.unauthenticated_bytes, Ordering::Relaxed);
+        self.node
+            .unauthenticated_bytes
+            .fetch_sub(self.unauthenticated_bytes, Ordering::Relaxed);
         self.node.clients.remove(peer.id);
         self.stats.connections.fetch_sub(1, Ordering::Relaxed);
     }

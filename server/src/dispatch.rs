@@ -120,7 +120,11 @@ fn writes(scene: &Scene<'_>, command: &Command) -> bool {
     let may_write = |command: &Command| command.flags.has_any(flag::WRITE.with(flag::MAY_REPLICATE));
     may_write(command)
         || transaction::is_exec(command)
-            && scene.client.transaction.as_ref().is_some_and(|open| open.queue.iter().any(|item| may_write(item.command)))
+            && scene
+                .client
+                .transaction
+                .as_ref()
+                .is_some_and(|open| open.queue.iter().any(|item| may_write(item.command)))
 }
 
 #[cold]
@@ -130,7 +134,9 @@ fn make_room(scene: &Scene<'_>) -> bool {
         return false;
     }
     let random = crate::store::eviction::mix(scene.now_ms, scene.stats.turns.get());
-    let evicted = node.keyspace.evict(EVICTIONS_PER_WRITE, scene.eviction, scene.now_ms, random);
+    let evicted = node
+        .keyspace
+        .evict(EVICTIONS_PER_WRITE, scene.eviction, scene.now_ms, random);
     evicted > 0 || !node.over_limit()
 }
 
@@ -154,7 +160,11 @@ fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
         Unknown::Subcommand(parent) => {
             let sub = lossy(args.get(1).unwrap_or_default());
             let upper = parent.name.to_ascii_uppercase();
-            reject(scene, None, &Error::of(format!("ERR unknown subcommand '{sub}'. Try {upper} HELP.")));
+            reject(
+                scene,
+                None,
+                &Error::of(format!("ERR unknown subcommand '{sub}'. Try {upper} HELP.")),
+            );
         }
         Unknown::Command if is_http(name) => {
             // A browser that was tricked into talking to this port; what follows is not ours to run.
@@ -170,7 +180,10 @@ fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
                 let room = MAX_SHOWN_ARGS - shown.len();
                 shown += &format!("'{}' ", lossy(&arg[..arg.len().min(room)]));
             }
-            let text = format!("ERR unknown command '{}', with args beginning with: {shown}", lossy(name));
+            let text = format!(
+                "ERR unknown command '{}', with args beginning with: {shown}",
+                lossy(name)
+            );
             reject(scene, None, &Error::of(text));
         }
     }
@@ -199,14 +212,27 @@ fn call(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: 
 
 #[inline]
 fn handle(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: Option<u64>) -> Outcome {
-    let mut store = Store::new(&scene.node.keyspace, scene.client.database, scene.now_ms, scene.eviction);
+    let mut store = Store::new(
+        &scene.node.keyspace,
+        scene.client.database,
+        scene.now_ms,
+        scene.eviction,
+    );
     if let (Some(hash), Some(key)) = (hash, args.get(1)) {
         store.hint(key, hash);
     }
     store.touch = !scene.no_touch;
     let reply = Reply::new(scene.output, scene.client.version);
     let (node, stats) = (scene.node, scene.stats);
-    let mut call = Call { command, args, store, reply, client: scene.client, node, stats };
+    let mut call = Call {
+        command,
+        args,
+        store,
+        reply,
+        client: scene.client,
+        node,
+        stats,
+    };
     let outcome = (command.handler)(&mut call);
     if let Err(error) = &outcome {
         call.reply.error(&error.0);
@@ -218,10 +244,17 @@ fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>
     let nanos = started.elapsed().as_nanos() as u64;
     scene.untimed.exclude(nanos);
     let settings = scene.settings;
-    scene.stats.command(command.id).record(nanos, 1, settings.latency_tracking);
+    scene
+        .stats
+        .command(command.id)
+        .record(nanos, 1, settings.latency_tracking);
     let (micros, millis) = (nanos / 1000, nanos / 1_000_000);
     if settings.latency_monitor_threshold > 0 && millis >= settings.latency_monitor_threshold {
-        let event = if command.flags.has(flag::FAST) { "fast-command" } else { "command" };
+        let event = if command.flags.has(flag::FAST) {
+            "fast-command"
+        } else {
+            "command"
+        };
         scene.node.latency.add(event, scene.now_ms / 1000, millis);
     }
     let threshold = settings.slowlog_log_slower_than;
@@ -234,7 +267,11 @@ fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>
 #[cold]
 pub(crate) fn note_slow(scene: &Scene<'_>, args: Args<'_>, micros: u64) {
     let hidden = scene.settings.mask_args || monitor::has_secret(args);
-    let args = if hidden { monitor::masked(args) } else { cut_args(args.iter()) };
+    let args = if hidden {
+        monitor::masked(args)
+    } else {
+        cut_args(args.iter())
+    };
     let peer = &scene.client.peer;
     scene.node.slowlog.push(Slow {
         id: 0,

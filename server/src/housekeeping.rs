@@ -26,7 +26,11 @@ struct Rates {
 pub(crate) async fn run(node: Arc<Node>) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut rates = Rates { at: Instant::now(), commands: 0, bytes: [0, 0] };
+    let mut rates = Rates {
+        at: Instant::now(),
+        commands: 0,
+        bytes: [0, 0],
+    };
     let mut stripe = 0;
     for round in 0u64.. {
         ticks.tick().await;
@@ -95,19 +99,30 @@ fn sample(node: &Node, rates: &mut Rates) {
         node.workers.iter().map(|worker| worker.bytes_out.get()).sum::<u64>(),
     ];
     let rate = |now: u64, before: u64| (now.saturating_sub(before) as f64 / seconds) as u64;
-    node.ops_per_second.store(rate(commands, rates.commands), Ordering::Relaxed);
+    node.ops_per_second
+        .store(rate(commands, rates.commands), Ordering::Relaxed);
     for (index, total) in bytes.iter().enumerate() {
         node.bytes_per_second[index].store(rate(*total, rates.bytes[index]), Ordering::Relaxed);
     }
-    *rates = Rates { at: now, commands, bytes };
+    *rates = Rates {
+        at: now,
+        commands,
+        bytes,
+    };
     let resident = resident_bytes();
     node.resident_bytes.store(resident, Ordering::Relaxed);
-    node.totals.peak_bytes.fetch_max(node.keyspace.used_bytes(), Ordering::Relaxed);
+    node.totals
+        .peak_bytes
+        .fetch_max(node.keyspace.used_bytes(), Ordering::Relaxed);
 }
 
 /// Resident memory of this process in bytes; 0 where the system does not tell.
 pub fn resident_bytes() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm.split_whitespace().nth(1).and_then(|pages| pages.parse().ok()).unwrap_or(0);
+    let pages: usize = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse().ok())
+        .unwrap_or(0);
     pages * 4096
 }

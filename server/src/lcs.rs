@@ -12,7 +12,7 @@
 //! Redis refuses tables of more than `max_bytes` at 4 bytes per cell; so do we, though ours
 //! takes a thirty-second of it. With the default of 512 MiB: at most 134 million cells, 16
 //! MiB of rows plus a byte per byte of the first string, 16 MiB of masks, and 64 cells per
-//! step: milliseconds for strings of like length, about 0.3 s at worst (one string of at
+//! step: milliseconds for strings of like length, about 0.6 s at worst (one string of at
 //! most 64 bytes, the other of megabytes, where a row is less than one step's worth).
 
 use std::ops::Range;
@@ -125,11 +125,7 @@ impl Masks {
             }
             columns[*start + j / 64] |= 1 << (j % 64);
         }
-        Self {
-            words,
-            starts,
-            columns,
-        }
+        Self { words, starts, columns }
     }
 
     fn of(&self, byte: u8) -> &[u64] {

@@ -2,8 +2,8 @@
 
 use crate::client::{Clients, Peer};
 use crate::config::{Config, Settings};
-use crate::slowlog::Slowlog;
 use crate::latency::LatencyMonitor;
+use crate::slowlog::Slowlog;
 use crate::stats::WorkerStats;
 use crate::store::eviction::{Eviction, Policy};
 use crate::store::{Keyspace, Shape};
@@ -19,7 +19,9 @@ const MAX_ERROR_CODES: usize = 128;
 
 /// Unix time in milliseconds, read from the system.
 pub fn unix_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_millis() as u64)
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_millis() as u64)
 }
 
 /// Counts that no single worker keeps.
@@ -83,11 +85,11 @@ impl Pause {
     pub fn begin(&self, length: Duration, what: Paused) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
-        let until = now.checked_add(length).unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
+        let until = now
+            .checked_add(length)
+            .unwrap_or(now + Duration::from_secs(u64::from(u32::MAX)));
         state.until = Some(match state.until.filter(|(old, _)| *old > now) {
-            Some((old, kind)) => {
-                (old.max(until), if kind == Paused::Everything { kind } else { what })
-            }
+            Some((old, kind)) => (old.max(until), if kind == Paused::Everything { kind } else { what }),
             None => (until, what),
         });
         self.active.store(true, Ordering::Release);
@@ -263,9 +265,15 @@ impl Node {
         self.keyspace.reset_counters();
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let totals = &self.totals;
-        [&totals.connections, &totals.rejected, &totals.errors, &totals.auth_failures, &totals.out_of_memory]
-            .into_iter()
-            .for_each(|total| total.store(0, Ordering::Relaxed));
+        [
+            &totals.connections,
+            &totals.rejected,
+            &totals.errors,
+            &totals.auth_failures,
+            &totals.out_of_memory,
+        ]
+        .into_iter()
+        .for_each(|total| total.store(0, Ordering::Relaxed));
     }
 
     /// Asks the node to stop: no new connections, what was read is finished, then all are closed.
@@ -316,7 +324,10 @@ pub fn machine_memory() -> u64 {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
         Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
     });
-    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"];
+    let limit = [
+        "/sys/fs/cgroup/memory.max",
+        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
+    ];
     let cgroup = limit.iter().find_map(|path| read(path)?.trim().parse::<u64>().ok());
     let fallback = 4 << 30;
     machine.unwrap_or(fallback).min(cgroup.unwrap_or(u64::MAX))

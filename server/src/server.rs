@@ -64,7 +64,13 @@ impl Server {
         node.apply(&settings);
         raise_file_limit(&settings);
         let (listeners, unix_path) = listen(&settings)?;
-        let mut server = Server { node, listeners, mailboxes: Vec::new(), workers: Vec::new(), unix_path };
+        let mut server = Server {
+            node,
+            listeners,
+            mailboxes: Vec::new(),
+            workers: Vec::new(),
+            unix_path,
+        };
         for index in 0..server.node.workers.len() {
             server.start_worker(index, settings.pin_workers)?;
         }
@@ -107,7 +113,13 @@ impl Server {
     /// # Errors
     /// None at present; a listener's errors are logged and accepting goes on.
     pub async fn run(self) -> anyhow::Result<()> {
-        let Server { node, listeners, mailboxes, workers, unix_path } = self;
+        let Server {
+            node,
+            listeners,
+            mailboxes,
+            workers,
+            unix_path,
+        } = self;
         let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
         let acceptors: Vec<_> = listeners
             .into_iter()
@@ -202,7 +214,9 @@ async fn admit_tcp(node: &Arc<Node>, mailboxes: &[mpsc::Sender<Accepted>], mut s
     }
     let origin = Origin {
         address: address.to_string(),
-        local_address: stream.local_addr().map_or_else(|_| "?:0".to_owned(), |local| local.to_string()),
+        local_address: stream
+            .local_addr()
+            .map_or_else(|_| "?:0".to_owned(), |local| local.to_string()),
         descriptor: stream.as_raw_fd(),
         flags: if local { flag::LOCAL } else { 0 },
     };
@@ -222,11 +236,15 @@ async fn admit(node: &Arc<Node>, mailboxes: &[mpsc::Sender<Accepted>], mut socke
         return;
     }
     let load = |index: &usize| node.workers[*index].connections.load(Ordering::Relaxed);
-    let Some(worker) = (0..mailboxes.len()).min_by_key(load) else { return };
+    let Some(worker) = (0..mailboxes.len()).min_by_key(load) else {
+        return;
+    };
     let peer = Arc::new(Peer::new(node.clients.next_id(), worker, origin, unix_ms()));
     node.clients.add(&peer);
     node.totals.connections.fetch_add(1, Ordering::Relaxed);
-    node.totals.peak_clients.fetch_max(node.clients.len(), Ordering::Relaxed);
+    node.totals
+        .peak_clients
+        .fetch_max(node.clients.len(), Ordering::Relaxed);
     node.workers[worker].connections.fetch_add(1, Ordering::Relaxed);
     let client = Client::new(peer, settings.requirepass.is_empty());
     if mailboxes[worker].send(Accepted { socket, client }).await.is_err() {
@@ -238,7 +256,9 @@ fn listen(settings: &Settings) -> anyhow::Result<(Vec<Listener>, Option<PathBuf>
     let mut listeners = Vec::new();
     if settings.port != 0 {
         for name in &settings.bind {
-            let (optional, name) = name.strip_prefix('-').map_or((false, name.as_str()), |name| (true, name));
+            let (optional, name) = name
+                .strip_prefix('-')
+                .map_or((false, name.as_str()), |name| (true, name));
             match listen_tcp(name, settings) {
                 Ok(found) => listeners.extend(found),
                 Err(error) if optional && is_absent(&error) => {}
@@ -267,8 +287,10 @@ fn listen(settings: &Settings) -> anyhow::Result<(Vec<Listener>, Option<PathBuf>
 
 /// Whether the address just is not there, which an optional address may be.
 fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT))
+    matches!(
+        error.kind(),
+        io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported
+    ) || matches!(error.raw_os_error(), Some(libc::EAFNOSUPPORT | libc::EPROTONOSUPPORT))
 }
 
 fn listen_tcp(name: &str, settings: &Settings) -> io::Result<Vec<Listener>> {
@@ -300,7 +322,11 @@ fn raise_file_limit(settings: &Settings) {
     let wanted = u64::from(settings.maxclients) + 64;
     match rlimit::increase_nofile_limit(wanted) {
         Ok(granted) if granted < wanted => {
-            tracing::warn!(granted, wanted, "the system allows fewer open files than maxclients needs");
+            tracing::warn!(
+                granted,
+                wanted,
+                "the system allows fewer open files than maxclients needs"
+            );
         }
         Ok(_) => {}
         Err(error) => tracing::warn!(%error, "could not raise the limit of open files"),

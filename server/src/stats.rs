@@ -15,7 +15,8 @@ impl Counter {
     /// Adds to the counter; only its worker may.
     #[inline]
     pub fn add(&self, amount: u64) {
-        self.0.store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
+        self.0
+            .store(self.0.load(Ordering::Relaxed).wrapping_add(amount), Ordering::Relaxed);
     }
 
     /// Raises the counter to `value` if it is lower; only its worker may.
@@ -122,7 +123,9 @@ impl CommandStats {
     }
 
     fn reset(&self) {
-        [&self.calls, &self.nanos, &self.rejected, &self.failed].into_iter().for_each(Counter::reset);
+        [&self.calls, &self.nanos, &self.rejected, &self.failed]
+            .into_iter()
+            .for_each(Counter::reset);
         self.reset_histogram();
     }
 }

@@ -37,13 +37,19 @@ struct Clock {
 
 impl Clock {
     fn now() -> Clock {
-        Clock { base: Instant::now(), base_ms: unix_ms() }
+        Clock {
+            base: Instant::now(),
+            base_ms: unix_ms(),
+        }
     }
 
     fn at(&mut self, now: Instant) -> u64 {
         let passed = now.saturating_duration_since(self.base);
         if passed >= RESYNC {
-            *self = Clock { base: now, base_ms: unix_ms() };
+            *self = Clock {
+                base: now,
+                base_ms: unix_ms(),
+            };
             return self.base_ms;
         }
         self.base_ms + passed.as_millis() as u64
@@ -229,6 +235,8 @@ async fn probe_lag(stats: Arc<WorkerStats>) {
     loop {
         let due = Instant::now() + LAG_PROBE;
         tokio::time::sleep_until(due.into()).await;
-        stats.lag_nanos.store(due.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        stats
+            .lag_nanos
+            .store(due.elapsed().as_nanos() as u64, Ordering::Relaxed);
     }
 }

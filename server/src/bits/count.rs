@@ -22,9 +22,7 @@ pub fn bit_count(data: &[u8]) -> u64 {
 #[must_use]
 pub fn bit_count_range(data: &[u8], start: i64, end: i64, unit: Unit) -> u64 {
     match unit {
-        Unit::Byte => {
-            clamp_range(start, end, data.len()).map_or(0, |range| bit_count(&data[range]))
-        }
+        Unit::Byte => clamp_range(start, end, data.len()).map_or(0, |range| bit_count(&data[range])),
         Unit::Bit => {
             if start < 0 && end < 0 && start > end {
                 return 0;

@@ -100,9 +100,7 @@ impl FieldKind {
         match overflow {
             _ if !beyond => (sum, false),
             Overflow::Saturate => (limit, true),
-            Overflow::Wrap | Overflow::Fail if self.signed => {
-                (self.extend(sum.cast_unsigned()), true)
-            }
+            Overflow::Wrap | Overflow::Fail if self.signed => (self.extend(sum.cast_unsigned()), true),
             Overflow::Wrap | Overflow::Fail => (sum & self.unsigned_max(), true),
         }
     }
@@ -123,8 +121,7 @@ impl FieldKind {
         let narrow = self.bits < 64;
         if value > max || (increment > room_up && (narrow || (value >= 0 && increment > 0))) {
             (true, max)
-        } else if value < min || (increment < room_down && (narrow || (value < 0 && increment < 0)))
-        {
+        } else if value < min || (increment < room_down && (narrow || (value < 0 && increment < 0))) {
             (true, min)
         } else {
             (false, 0)
@@ -151,9 +148,7 @@ impl FieldOp {
     pub fn bytes_needed(&self) -> Option<u64> {
         match self.action {
             FieldAction::Get => None,
-            FieldAction::Set(_) | FieldAction::IncrementBy(_) => {
-                Some(bytes_for(self.offset, self.kind.bits))
-            }
+            FieldAction::Set(_) | FieldAction::IncrementBy(_) => Some(bytes_for(self.offset, self.kind.bits)),
         }
     }
 
@@ -241,12 +236,7 @@ fn parse_overflow(word: &[u8]) -> Result<Overflow, BitError> {
 }
 
 /// One subcommand; `name` is GET, SET or INCRBY and has two or three operands.
-fn parse_op(
-    name: &[u8],
-    operands: &[&[u8]],
-    overflow: Overflow,
-    max_bytes: u64,
-) -> Result<FieldOp, BitError> {
+fn parse_op(name: &[u8], operands: &[&[u8]], overflow: Overflow, max_bytes: u64) -> Result<FieldOp, BitError> {
     let [kind, offset, value @ ..] = operands else {
         return Err(BitError::Syntax);
     };
@@ -276,9 +266,7 @@ const WINDOW: usize = 9;
 
 /// The `bits` bits at `offset` as a number.
 fn read(data: &[u8], offset: u64, bits: u32) -> u64 {
-    let window = usize::try_from(offset >> 3)
-        .ok()
-        .and_then(|i| data.get(i..));
+    let window = usize::try_from(offset >> 3).ok().and_then(|i| data.get(i..));
     let mut bytes = [0; 16];
     for (to, from) in bytes[..WINDOW].iter_mut().zip(window.unwrap_or(&[])) {
         *to = *from;
@@ -289,20 +277,13 @@ fn read(data: &[u8], offset: u64, bits: u32) -> u64 {
 
 /// Stores the low `bits` bits of `value` at `offset`.
 fn write(data: &mut [u8], offset: u64, bits: u32, value: u64) {
-    let window = usize::try_from(offset >> 3)
-        .ok()
-        .and_then(|i| data.get_mut(i..));
+    let window = usize::try_from(offset >> 3).ok().and_then(|i| data.get_mut(i..));
     let unused = 128 - bits - (offset & 7) as u32;
     let mask = u128::from(u64::MAX >> (64 - bits)) << unused;
     let value = (u128::from(value) << unused) & mask;
     let masks = mask.to_be_bytes();
     let values = value.to_be_bytes();
-    for (i, byte) in window
-        .unwrap_or_default()
-        .iter_mut()
-        .take(WINDOW)
-        .enumerate()
-    {
+    for (i, byte) in window.unwrap_or_default().iter_mut().take(WINDOW).enumerate() {
         *byte = (*byte & !masks[i]) | values[i];
     }
 }

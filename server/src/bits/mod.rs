@@ -51,9 +51,7 @@ pub enum BitError {
     #[error("ERR The bit argument must be 1 or 0.")]
     Target,
     /// A field type other than `i1` to `i64` and `u1` to `u63`.
-    #[error(
-        "ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is."
-    )]
+    #[error("ERR Invalid bitfield type. Use something like i16 u8. Note that u64 is not supported but i64 is.")]
     FieldType,
     /// A word after OVERFLOW other than WRAP, SAT and FAIL.
     #[error("ERR Invalid OVERFLOW type specified")]
@@ -82,9 +80,7 @@ pub fn parse_offset(text: &[u8], field_bits: Option<u32>, max_bytes: u64) -> Res
     };
     let offset = parse_i64(text).and_then(|n| n.checked_mul(scale));
     let offset = offset.and_then(|n| u64::try_from(n).ok());
-    offset
-        .filter(|n| n >> 3 < max_bytes)
-        .ok_or(BitError::Offset)
+    offset.filter(|n| n >> 3 < max_bytes).ok_or(BitError::Offset)
 }
 
 /// Reads SETBIT's value: `0` or `1`.
@@ -117,9 +113,7 @@ pub fn get_bit(data: &[u8], offset: u64) -> bool {
 /// caller has grown the string to [`bytes_for`] that bit.
 #[inline]
 pub fn set_bit(data: &mut [u8], offset: u64, value: bool) -> bool {
-    let byte = usize::try_from(offset >> 3)
-        .ok()
-        .and_then(|i| data.get_mut(i));
+    let byte = usize::try_from(offset >> 3).ok().and_then(|i| data.get_mut(i));
     let Some(byte) = byte else {
         return false;
     };

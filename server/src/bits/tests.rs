@@ -5,9 +5,7 @@ use proptest::prelude::*;
 use super::*;
 
 fn bits_of(data: &[u8]) -> Vec<bool> {
-    (0..data.len() as u64 * 8)
-        .map(|i| get_bit(data, i))
-        .collect()
+    (0..data.len() as u64 * 8).map(|i| get_bit(data, i)).collect()
 }
 
 #[test]
@@ -26,22 +24,13 @@ fn bits_count_from_the_highest_of_the_first_byte() {
 #[test]
 fn offsets_stay_within_the_longest_string() {
     const MAX: u64 = 512 << 20;
-    assert_eq!(
-        parse_offset(b"4294967295", None, MAX),
-        Ok(u64::from(u32::MAX))
-    );
+    assert_eq!(parse_offset(b"4294967295", None, MAX), Ok(u64::from(u32::MAX)));
     assert_eq!(parse_offset(b"#3", Some(5), MAX), Ok(15));
     for text in ["4294967296", "-1", "#1", "x", "", "01"] {
-        assert_eq!(
-            parse_offset(text.as_bytes(), None, MAX),
-            Err(BitError::Offset)
-        );
+        assert_eq!(parse_offset(text.as_bytes(), None, MAX), Err(BitError::Offset));
     }
     for text in ["#9223372036854775807", "#-1", "#", "#288230376151711744"] {
-        assert_eq!(
-            parse_offset(text.as_bytes(), Some(64), MAX),
-            Err(BitError::Offset)
-        );
+        assert_eq!(parse_offset(text.as_bytes(), Some(64), MAX), Err(BitError::Offset));
     }
     assert_eq!(bytes_for(0, 1), 1);
     assert_eq!(bytes_for(7, 2), 2);
@@ -88,42 +77,23 @@ fn run(data: &mut Vec<u8>, command: &str) -> Result<Vec<Option<i64>>, BitError> 
 #[test]
 fn fields_overflow_as_they_are_told() {
     let mut data = Vec::new();
-    assert_eq!(
-        run(&mut data, "set u8 0 255 get u8 0"),
-        Ok(vec![Some(0), Some(255)])
-    );
+    assert_eq!(run(&mut data, "set u8 0 255 get u8 0"), Ok(vec![Some(0), Some(255)]));
     assert_eq!(run(&mut data, "incrby u8 0 10"), Ok(vec![Some(9)]));
-    assert_eq!(
-        run(&mut data, "overflow sat incrby u8 0 1000"),
-        Ok(vec![Some(255)])
-    );
-    assert_eq!(
-        run(&mut data, "overflow fail incrby u8 0 1"),
-        Ok(vec![None])
-    );
-    assert_eq!(
-        run(&mut data, "overflow sat incrby u8 0 -1000"),
-        Ok(vec![Some(0)])
-    );
+    assert_eq!(run(&mut data, "overflow sat incrby u8 0 1000"), Ok(vec![Some(255)]));
+    assert_eq!(run(&mut data, "overflow fail incrby u8 0 1"), Ok(vec![None]));
+    assert_eq!(run(&mut data, "overflow sat incrby u8 0 -1000"), Ok(vec![Some(0)]));
     assert_eq!(
         run(&mut data, "set i8 #1 127 incrby i8 #1 1"),
         Ok(vec![Some(0), Some(-128)])
     );
     assert_eq!(
-        run(
-            &mut data,
-            "overflow sat set i8 0 -9223372036854775808 get i8 0"
-        ),
+        run(&mut data, "overflow sat set i8 0 -9223372036854775808 get i8 0"),
         Ok(vec![Some(0), Some(127)])
     );
     assert_eq!(run(&mut data, "get u8 4294967295"), Ok(vec![Some(0)]));
     let mut data = Vec::new();
-    let max =
-        "set i64 3 9223372036854775807 overflow sat incrby i64 3 1 overflow wrap incrby i64 3 1";
-    assert_eq!(
-        run(&mut data, max),
-        Ok(vec![Some(0), Some(i64::MAX), Some(i64::MIN)])
-    );
+    let max = "set i64 3 9223372036854775807 overflow sat incrby i64 3 1 overflow wrap incrby i64 3 1";
+    assert_eq!(run(&mut data, max), Ok(vec![Some(0), Some(i64::MAX), Some(i64::MIN)]));
     assert_eq!(data.len(), 9);
 }
 
@@ -143,8 +113,7 @@ fn the_first_mistake_is_reported() {
     ] {
         assert_eq!(run(&mut Vec::new(), command), Err(error), "{command}");
     }
-    let read_only =
-        |text: &str| parse_field_ops(text.split(' ').map(str::as_bytes), true, 512 << 20);
+    let read_only = |text: &str| parse_field_ops(text.split(' ').map(str::as_bytes), true, 512 << 20);
     assert_eq!(read_only("set u8 0 1"), Err(BitError::ReadOnly));
     assert_eq!(read_only("set u8 0 1 get u99 0"), Err(BitError::FieldType));
     assert!(read_only("overflow sat get u8 0").is_ok());

@@ -203,12 +203,7 @@ pub fn syntax(args: &[Arg]) -> String {
 fn syntax_of(arg: &Arg) -> String {
     let body = match arg.kind {
         ArgKind::PureToken => String::new(),
-        ArgKind::OneOf => arg
-            .children
-            .iter()
-            .map(syntax_of)
-            .collect::<Vec<_>>()
-            .join(" | "),
+        ArgKind::OneOf => arg.children.iter().map(syntax_of).collect::<Vec<_>>().join(" | "),
         ArgKind::Block => syntax(arg.children),
         _ => arg.name.to_owned(),
     };
@@ -229,9 +224,5 @@ fn syntax_of(arg: &Arg) -> String {
         true if arg.multiple_token => format!("{once} [{once} ...]"),
         true => format!("{once} [{body} ...]"),
     };
-    if arg.optional {
-        format!("[{all}]")
-    } else {
-        all
-    }
+    if arg.optional { format!("[{all}]") } else { all }
 }

@@ -93,11 +93,7 @@ pub(super) const fn counted_at(index: u8, step: u8, flags: &[KeyFlags]) -> KeySp
 impl KeySpec {
     /// All keys up to `last` (counted from the first, or from the end if negative), `step` apart.
     pub(super) const fn to(mut self, last: i8, step: u8) -> Self {
-        self.find = Find::Range {
-            last,
-            step,
-            limit: 0,
-        };
+        self.find = Find::Range { last, step, limit: 0 };
         self
     }
 
@@ -133,21 +129,13 @@ impl KeySpec {
                 };
                 (begin, last, usize::from(step))
             }
-            Find::KeyNum {
-                count_at,
-                first,
-                step,
-            } => {
+            Find::KeyNum { count_at, first, step } => {
                 let at = begin + usize::from(count_at);
                 let number = (at < count).then(|| parse_count(args.arg(at)))??;
                 // More keys than arguments cannot be; saying so here keeps the sums below small.
                 let number = (number >= 1 && number <= count).then_some(number)?;
                 let first = begin + usize::from(first);
-                (
-                    first,
-                    first + (number - 1) * usize::from(step),
-                    usize::from(step),
-                )
+                (first, first + (number - 1) * usize::from(step), usize::from(step))
             }
         };
         (first <= last && last < count).then_some((first, last, step.max(1)))
@@ -169,6 +157,16 @@ impl<T: AsRef<[u8]>> Args for &[T] {
 
     fn arg(&self, index: usize) -> &[u8] {
         self[index].as_ref()
+    }
+}
+
+impl Args for crate::resp::decode::Args<'_> {
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn arg(&self, index: usize) -> &[u8] {
+        self.get(index).unwrap_or_default()
     }
 }
 
@@ -262,23 +260,15 @@ fn after_keyword(args: &dyn Args, word: &str, start_from: i8) -> Option<usize> {
 
 /// A plain decimal number without sign or leading zeros, small enough to count arguments.
 fn parse_count(text: &[u8]) -> Option<usize> {
-    let valid = (1..=9).contains(&text.len())
-        && text.iter().all(u8::is_ascii_digit)
-        && (text[0] != b'0' || text.len() == 1);
-    valid.then(|| {
-        text.iter()
-            .fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0'))
-    })
+    let valid =
+        (1..=9).contains(&text.len()) && text.iter().all(u8::is_ascii_digit) && (text[0] != b'0' || text.len() == 1);
+    valid.then(|| text.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')))
 }
 
 /// SET overwrites blindly, unless an option makes it read the old value.
 pub(super) fn set_key_flags(args: &dyn Args) -> KeyFlags {
     const READERS: [&[u8]; 5] = [b"GET", b"IFEQ", b"IFNE", b"IFDEQ", b"IFDNE"];
-    let reads = (3..args.count()).any(|i| {
-        READERS
-            .iter()
-            .any(|option| option.eq_ignore_ascii_case(args.arg(i)))
-    });
+    let reads = (3..args.count()).any(|i| READERS.iter().any(|option| option.eq_ignore_ascii_case(args.arg(i))));
     match reads {
         true => KeyFlags::of(&[key_flag::RW, key_flag::ACCESS, key_flag::UPDATE]),
         false => KeyFlags::of(&[key_flag::OW, key_flag::UPDATE]),

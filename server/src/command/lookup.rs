@@ -66,10 +66,7 @@ impl Folded {
         let mut i = 0;
         while i < name.len() {
             let byte = name.as_bytes()[i];
-            assert!(
-                !byte.is_ascii_uppercase(),
-                "names in the table are in lower case"
-            );
+            assert!(!byte.is_ascii_uppercase(), "names in the table are in lower case");
             folded.needs_bytes |= !byte.is_ascii_lowercase();
             i += 1;
         }
@@ -97,10 +94,7 @@ const fn fill_slots() -> [u16; SLOT_COUNT] {
         let mut at = COMMANDS[id].folded.slot();
         while slots[at] != EMPTY {
             let other = COMMANDS[slots[at] as usize].folded;
-            assert!(
-                !other.matches(COMMANDS[id].folded),
-                "two commands have the same name"
-            );
+            assert!(!other.matches(COMMANDS[id].folded), "two commands have the same name");
             at = (at + 1) % SLOT_COUNT;
         }
         slots[at] = id as u16;
@@ -131,8 +125,7 @@ fn lookup_by_probing(name: &[u8]) -> Option<&'static Command> {
     loop {
         let command = COMMANDS.get(usize::from(SLOTS[at % SLOT_COUNT]))?;
         if command.folded.matches(folded)
-            && (!command.folded.needs_bytes
-                || command.full_name.as_bytes().eq_ignore_ascii_case(name))
+            && (!command.folded.needs_bytes || command.full_name.as_bytes().eq_ignore_ascii_case(name))
         {
             return Some(command);
         }
@@ -159,9 +152,7 @@ pub enum Unknown {
 pub fn resolve(name: &[u8], first_arg: Option<&[u8]>) -> Result<&'static Command, Unknown> {
     let command = lookup(name).ok_or(Unknown::Command)?;
     match first_arg {
-        Some(sub) if command.children.1 > 0 => {
-            command.subcommand(sub).ok_or(Unknown::Subcommand(command))
-        }
+        Some(sub) if command.children.1 > 0 => command.subcommand(sub).ok_or(Unknown::Subcommand(command)),
         _ => Ok(command),
     }
 }

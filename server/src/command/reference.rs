@@ -42,30 +42,17 @@ fn describe(page: &mut String, command: &Command, heading: &str) {
     push(page, format_args!("{}\n", command.summary));
     if let Some(deprecation) = command.deprecated {
         let (since, instead) = (deprecation.since, deprecation.replaced_by);
-        push(
-            page,
-            format_args!("Out of date since {since}: better is {instead}.\n"),
-        );
+        push(page, format_args!("Out of date since {since}: better is {instead}.\n"));
     }
     push(
         page,
-        format_args!(
-            "\n- Time: {}\n- Since: {}\n",
-            command.complexity, command.since
-        ),
+        format_args!("\n- Time: {}\n- Since: {}\n", command.complexity, command.since),
     );
     for (version, change) in command.history {
         push(page, format_args!("- Since {version}: {change}\n"));
     }
-    let categories: Vec<String> = command
-        .categories
-        .names()
-        .map(|name| format!("@{name}"))
-        .collect();
-    push(
-        page,
-        format_args!("- Categories: {}\n", categories.join(" ")),
-    );
+    let categories: Vec<String> = command.categories.names().map(|name| format!("@{name}")).collect();
+    push(page, format_args!("- Categories: {}\n", categories.join(" ")));
 }
 
 /// The name as one types it: `CONFIG GET`.
@@ -90,8 +77,7 @@ fn title(group: Group) -> &'static str {
 }
 
 fn push(page: &mut String, text: std::fmt::Arguments<'_>) {
-    page.write_fmt(text)
-        .expect("writing to a String cannot fail");
+    page.write_fmt(text).expect("writing to a String cannot fail");
 }
 
 #[cfg(test)]

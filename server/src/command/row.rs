@@ -1,10 +1,7 @@
 //! How a row of the table is written, and what is derived from it at compile time.
 
 use super::keys::{Begin, Find};
-use super::{
-    Arg, Categories, Command, Deprecation, Flags, Group, Handler, KeySpec, category, flag,
-    key_flag, lookup,
-};
+use super::{Arg, Categories, Command, Deprecation, Flags, Group, Handler, KeySpec, category, flag, key_flag, lookup};
 
 impl Command {
     /// A row with the columns that every command has.
@@ -66,12 +63,7 @@ impl Command {
     }
 
     /// Since which version of Redis, what it does, what it costs.
-    pub(super) const fn doc(
-        mut self,
-        since: &'static str,
-        summary: &'static str,
-        complexity: &'static str,
-    ) -> Self {
+    pub(super) const fn doc(mut self, since: &'static str, summary: &'static str, complexity: &'static str) -> Self {
         (self.since, self.summary, self.complexity) = (since, summary, complexity);
         self
     }
@@ -89,20 +81,13 @@ impl Command {
     }
 
     /// What changed in which version of Redis.
-    pub(super) const fn history(
-        mut self,
-        history: &'static [(&'static str, &'static str)],
-    ) -> Self {
+    pub(super) const fn history(mut self, history: &'static [(&'static str, &'static str)]) -> Self {
         self.history = history;
         self
     }
 
     /// Advises to use something else.
-    pub(super) const fn deprecated(
-        mut self,
-        since: &'static str,
-        replaced_by: &'static str,
-    ) -> Self {
+    pub(super) const fn deprecated(mut self, since: &'static str, replaced_by: &'static str) -> Self {
         self.deprecated = Some(Deprecation { since, replaced_by });
         self
     }

@@ -20,9 +20,7 @@ fn every_command_is_found_by_its_name_in_any_case() {
     for command in all() {
         assert_eq!(found(command.full_name), command.full_name);
         assert_eq!(found(&command.full_name.to_uppercase()), command.full_name);
-        assert!(
-            lookup(format!("{}x", command.full_name).as_bytes()).is_none_or(|c| c.id != command.id)
-        );
+        assert!(lookup(format!("{}x", command.full_name).as_bytes()).is_none_or(|c| c.id != command.id));
     }
 }
 
@@ -43,10 +41,7 @@ fn a_name_that_only_resembles_a_command_finds_nothing() {
     }
     // Setting the case bit turns 0x07 into a quote and '_' into DEL, never anything into a letter but that letter.
     for byte in (0..=255u8).filter(|byte| !byte.eq_ignore_ascii_case(&b'g')) {
-        assert!(
-            lookup(&[byte, b'e', b't'])
-                .is_none_or(|command| command.full_name == "set" && byte | 32 == b's')
-        );
+        assert!(lookup(&[byte, b'e', b't']).is_none_or(|command| command.full_name == "set" && byte | 32 == b's'));
     }
     assert!(lookup(&[b'g'; 33]).is_none());
     assert!(lookup(&vec![b'g'; 1 << 20]).is_none());
@@ -57,10 +52,7 @@ fn ids_are_dense_and_stand_for_their_commands() {
     for (place, command) in all_with_subcommands().iter().enumerate() {
         assert_eq!(usize::from(command.id), place);
         assert_eq!(by_id(command.id).unwrap().full_name, command.full_name);
-        assert_eq!(
-            lookup_full(command.full_name.as_bytes()).unwrap().id,
-            command.id
-        );
+        assert_eq!(lookup_full(command.full_name.as_bytes()).unwrap().id, command.id);
     }
     assert_eq!(all_with_subcommands().len(), COMMAND_COUNT);
     assert_eq!(all().len(), command_count());
@@ -71,14 +63,8 @@ fn ids_are_dense_and_stand_for_their_commands() {
 fn rows_are_complete() {
     for command in all_with_subcommands() {
         let name = command.full_name;
-        assert!(
-            !command.since.is_empty() && !command.summary.is_empty(),
-            "{name}"
-        );
-        assert!(
-            !command.complexity.is_empty() && command.arity != 0,
-            "{name}"
-        );
+        assert!(!command.since.is_empty() && !command.summary.is_empty(), "{name}");
+        assert!(!command.complexity.is_empty() && command.arity != 0, "{name}");
         assert!(command.summary.ends_with('.'), "{name}");
         let keys = args_of_kind(command.args, ArgKind::Key);
         assert_eq!(
@@ -96,10 +82,7 @@ fn rows_are_complete() {
             .split_once('|')
             .map(|(parent, _)| lookup(parent.as_bytes()).unwrap());
         if let Some(parent) = parent {
-            assert!(
-                parent.subcommands().iter().any(|sub| sub.id == command.id),
-                "{name}"
-            );
+            assert!(parent.subcommands().iter().any(|sub| sub.id == command.id), "{name}");
         }
     }
 }
@@ -118,12 +101,11 @@ fn args_of_kind(args: &[Arg], kind: ArgKind) -> Vec<Arg> {
 
 #[test]
 fn a_call_resolves_to_its_subcommand() {
-    let full =
-        |name: &str, arg: Option<&str>| match resolve(name.as_bytes(), arg.map(str::as_bytes)) {
-            Ok(command) => command.full_name.to_owned(),
-            Err(Unknown::Command) => "no command".to_owned(),
-            Err(Unknown::Subcommand(parent)) => format!("no subcommand of {}", parent.full_name),
-        };
+    let full = |name: &str, arg: Option<&str>| match resolve(name.as_bytes(), arg.map(str::as_bytes)) {
+        Ok(command) => command.full_name.to_owned(),
+        Err(Unknown::Command) => "no command".to_owned(),
+        Err(Unknown::Subcommand(parent)) => format!("no subcommand of {}", parent.full_name),
+    };
     assert_eq!(full("CONFIG", Some("Get")), "config|get");
     assert_eq!(full("CONFIG", None), "config");
     assert_eq!(full("CONFIG", Some("x")), "no subcommand of config");
@@ -173,11 +155,7 @@ fn keys_and_what_happens_to_them_are_found() {
     );
     assert_eq!(
         keys_in(&["bitop", "and", "to", "a", "b"]),
-        Ok(vec![
-            key(2, "OW update"),
-            key(3, "RO access"),
-            key(4, "RO access")
-        ])
+        Ok(vec![key(2, "OW update"), key(3, "RO access"), key(4, "RO access")])
     );
     assert_eq!(keys_in(&["set", "a", "b"]), Ok(vec![key(1, "OW update")]));
     assert_eq!(
@@ -196,10 +174,7 @@ fn keys_and_what_happens_to_them_are_found() {
         keys_in(&["bitfield", "a", "get", "u8"]),
         Ok(vec![key(1, "RW access update")])
     );
-    assert_eq!(
-        keys_in(&["object", "encoding", "a"]),
-        Ok(vec![key(2, "RO")])
-    );
+    assert_eq!(keys_in(&["object", "encoding", "a"]), Ok(vec![key(2, "RO")]));
     assert_eq!(
         keys_in(&["msetex", "2", "a", "1", "b", "2", "EX", "9"]),
         Ok(vec![key(2, "OW update"), key(4, "OW update")])
@@ -220,11 +195,7 @@ fn hostile_arguments_are_invalid_and_nothing_worse() {
         "99999999999999999999",
         "x",
     ] {
-        assert_eq!(
-            keys_in(&["msetex", count, "a", "1", "b"]),
-            Err(InvalidKeys),
-            "{count}"
-        );
+        assert_eq!(keys_in(&["msetex", count, "a", "1", "b"]), Err(InvalidKeys), "{count}");
     }
     for call in [
         &["get"][..],

@@ -1,5 +1,6 @@
 //! COMMAND and its subcommands: the command table, told to clients.
 
+use crate::call::{Call, Error, Outcome};
 use crate::command::keys::{Begin, Find};
 use crate::command::{self, Arg, Args, Categories, Command, InvalidKeys, KeyRef, KeySpec, keys_of};
 use crate::resp::Reply;
@@ -7,6 +8,93 @@ use crate::text::Glob;
 
 /// The reply to a request that names the same commands over and over is cut off here.
 const MAX_REPLY_BYTES: usize = 16 << 20;
+
+/// COMMAND
+pub fn command(call: &mut Call<'_>) -> Outcome {
+    describe_all(&mut call.reply);
+    Ok(())
+}
+
+/// COMMAND COUNT
+pub fn count(call: &mut Call<'_>) -> Outcome {
+    call.reply.len(command::command_count());
+    Ok(())
+}
+
+/// COMMAND INFO [name ...]
+pub fn info(call: &mut Call<'_>) -> Outcome {
+    match call.args.from(2) {
+        names if names.is_empty() => describe_all(&mut call.reply),
+        names => describe_named(&mut call.reply, names.iter())?,
+    }
+    Ok(())
+}
+
+/// COMMAND DOCS [name ...]
+pub fn docs(call: &mut Call<'_>) -> Outcome {
+    match call.args.from(2) {
+        names if names.is_empty() => document_all(&mut call.reply),
+        names => document_named(&mut call.reply, names.iter()),
+    }
+    Ok(())
+}
+
+/// COMMAND LIST [FILTERBY <MODULE name | ACLCAT category | PATTERN pattern>]
+pub fn list(call: &mut Call<'_>) -> Outcome {
+    match call.args.len() {
+        2 => list_where(&mut call.reply, |_| true),
+        5 if call.args[2].eq_ignore_ascii_case(b"filterby") => {
+            list_filtered(&mut call.reply, &call.args[3], &call.args[4])?;
+        }
+        _ => return Err(Error::SYNTAX),
+    }
+    Ok(())
+}
+
+/// COMMAND GETKEYS command [arg ...]
+pub fn getkeys(call: &mut Call<'_>) -> Outcome {
+    let asked = call.args.from(2);
+    let keys = keys_in_call(&asked)?;
+    call.reply.array(keys.len());
+    for key in keys {
+        call.reply.bulk(asked.arg(key.index));
+    }
+    Ok(())
+}
+
+/// COMMAND GETKEYSANDFLAGS command [arg ...]
+pub fn getkeysandflags(call: &mut Call<'_>) -> Outcome {
+    let asked = call.args.from(2);
+    let keys = keys_in_call(&asked)?;
+    call.reply.array(keys.len());
+    for key in keys {
+        call.reply.array(2);
+        call.reply.bulk(asked.arg(key.index));
+        simple_set(&mut call.reply, key.flags.names(), "");
+    }
+    Ok(())
+}
+
+/// The HELP of every command that has subcommands, from the table.
+pub fn help(call: &mut Call<'_>) -> Outcome {
+    let parent = call
+        .command
+        .full_name
+        .split_once('|')
+        .and_then(|(parent, _)| command::lookup(parent.as_bytes()));
+    let subcommands = parent.map_or(&[][..], Command::subcommands);
+    let name = parent.map_or("", |parent| parent.full_name).to_uppercase();
+    call.reply.array(1 + 2 * subcommands.len());
+    call.reply.simple(&format!(
+        "{name} <subcommand> [<arg> [value] [opt] ...]. Subcommands are:"
+    ));
+    for sub in subcommands {
+        let line = format!("{} {}", sub.name.to_uppercase(), command::args::syntax(sub.args));
+        call.reply.simple(line.trim_end());
+        call.reply.simple(&format!("    {}", sub.summary));
+    }
+    Ok(())
+}
 
 /// COMMAND, and COMMAND INFO without names: everything.
 fn describe_all(reply: &mut Reply<'_>) {
@@ -17,7 +105,7 @@ fn describe_all(reply: &mut Reply<'_>) {
 }
 
 /// COMMAND INFO: an entry for each name, null where there is no such command.
-fn describe_named<'a>(reply: &mut Reply<'_>, names: impl ExactSizeIterator<Item = &'a [u8]>) {
+fn describe_named<'a>(reply: &mut Reply<'_>, names: impl ExactSizeIterator<Item = &'a [u8]>) -> Outcome {
     let start = reply.output().len();
     let mark = reply.output().mark();
     reply.array(names.len());
@@ -28,9 +116,10 @@ fn describe_named<'a>(reply: &mut Reply<'_>, names: impl ExactSizeIterator<Item 
         }
         if reply.output().len() - start > MAX_REPLY_BYTES {
             reply.output().cut(mark);
-            return reply.error("ERR the reply would be too large, name fewer commands");
+            return Err(Error::new("ERR the reply would be too large, name fewer commands"));
         }
     }
+    Ok(())
 }
 
 /// The ten fields of one command, its subcommands last.
@@ -152,10 +241,7 @@ fn document(reply: &mut Reply<'_>, command: &Command) {
         (command.deprecated.is_some(), "deprecated"),
         (command.is_system, "syscmd"),
     ];
-    let doc_flags = doc_flags
-        .into_iter()
-        .filter(|(set, _)| *set)
-        .map(|(_, name)| name);
+    let doc_flags = doc_flags.into_iter().filter(|(set, _)| *set).map(|(_, name)| name);
     let is_flagged = doc_flags.clone().next().is_some();
     let fields = 4
         + usize::from(is_flagged)
@@ -193,10 +279,7 @@ fn document(reply: &mut Reply<'_>, command: &Command) {
     if !command.subcommands().is_empty() {
         reply.bulk(b"subcommands");
         reply.map(command.subcommands().len());
-        command
-            .subcommands()
-            .iter()
-            .for_each(|sub| document(reply, sub));
+        command.subcommands().iter().for_each(|sub| document(reply, sub));
     }
 }
 
@@ -219,10 +302,7 @@ fn document_args(reply: &mut Reply<'_>, args: &[Arg]) {
             reply.bulk(b"key_spec_index");
             reply.int(i64::from(spec));
         }
-        for (name, text) in ["token", "since", "deprecated_since"]
-            .into_iter()
-            .zip(optional)
-        {
+        for (name, text) in ["token", "since", "deprecated_since"].into_iter().zip(optional) {
             if let Some(text) = text {
                 text_field(reply, name, text);
             }
@@ -243,23 +323,19 @@ fn text_field(reply: &mut Reply<'_>, name: &str, text: &str) {
     reply.bulk(text.as_bytes());
 }
 
-fn simple_set(
-    reply: &mut Reply<'_>,
-    names: impl Iterator<Item = &'static str> + Clone,
-    prefix: &str,
-) {
+fn simple_set(reply: &mut Reply<'_>, names: impl Iterator<Item = &'static str> + Clone, prefix: &str) {
     reply.set(names.clone().count());
     for name in names {
         if prefix.is_empty() {
-            reply.simple(name)
+            reply.simple(name);
         } else {
-            reply.simple(&format!("{prefix}{name}"))
+            reply.simple(&format!("{prefix}{name}"));
         }
     }
 }
 
 /// COMMAND LIST, of all commands or of those that pass the filter.
-fn list(reply: &mut Reply<'_>, passes: impl Fn(&Command) -> bool) {
+fn list_where(reply: &mut Reply<'_>, passes: impl Fn(&Command) -> bool) {
     let names: Vec<&str> = command::all_with_subcommands()
         .iter()
         .filter(|c| passes(c))
@@ -272,63 +348,90 @@ fn list(reply: &mut Reply<'_>, passes: impl Fn(&Command) -> bool) {
 }
 
 /// COMMAND LIST FILTERBY `kind` `wanted`.
-fn list_filtered(reply: &mut Reply<'_>, kind: &[u8], wanted: &[u8]) {
+fn list_filtered(reply: &mut Reply<'_>, kind: &[u8], wanted: &[u8]) -> Outcome {
     if kind.eq_ignore_ascii_case(b"module") {
-        list(reply, |_| false);
+        list_where(reply, |_| false);
     } else if kind.eq_ignore_ascii_case(b"aclcat") {
         let category = Categories::named(wanted);
-        list(reply, |command| {
+        list_where(reply, |command| {
             category.is_some_and(|category| command.categories.has(category))
         });
     } else if kind.eq_ignore_ascii_case(b"pattern") {
         let pattern = Glob::new(wanted, true);
-        list(reply, |command| {
-            pattern.matches(command.full_name.as_bytes())
-        });
+        list_where(reply, |command| pattern.matches(command.full_name.as_bytes()));
     } else {
-        reply.error("ERR syntax error");
+        return Err(Error::SYNTAX);
     }
+    Ok(())
 }
 
-/// The keys in a whole call, or the error that says why there are none.
-fn keys_in_call(call: &dyn Args) -> Result<Vec<KeyRef>, &'static str> {
+/// The keys in a whole call of another command.
+fn keys_in_call(call: &dyn Args) -> Result<Vec<KeyRef>, Error> {
     let sub = (call.count() > 1).then(|| call.arg(1));
-    let command =
-        command::resolve(call.arg(0), sub).map_err(|_| "ERR Invalid command specified")?;
+    let command = command::resolve(call.arg(0), sub).map_err(|_| Error::new("ERR Invalid command specified"))?;
     if command.keys.is_empty() {
-        return Err("ERR The command has no key arguments");
+        return Err(Error::new("ERR The command has no key arguments"));
     }
     if !command.accepts(call.count()) {
-        return Err("ERR Invalid number of arguments specified for command");
+        return Err(Error::new("ERR Invalid number of arguments specified for command"));
     }
     match keys_of(command, call) {
         Ok(keys) => Ok(keys.collect()),
-        Err(InvalidKeys) => Err("ERR Invalid arguments specified for command"),
+        Err(InvalidKeys) => Err(Error::new("ERR Invalid arguments specified for command")),
     }
 }
 
-/// COMMAND GETKEYS.
-fn get_keys(reply: &mut Reply<'_>, call: &dyn Args) {
-    match keys_in_call(call) {
-        Err(error) => reply.error(error),
-        Ok(keys) => {
-            reply.array(keys.len());
-            keys.iter().for_each(|key| reply.bulk(call.arg(key.index)));
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resp::encode::{Output, Version};
+
+    /// Takes one reply off the front and says how deep it nests; panics where a count is wrong.
+    fn take_reply(rest: &mut &[u8]) -> usize {
+        let end = rest.windows(2).position(|pair| pair == b"\r\n").unwrap();
+        let (line, after) = (&rest[..end], &rest[end + 2..]);
+        *rest = after;
+        let number = || std::str::from_utf8(&line[1..]).unwrap().parse::<usize>().unwrap();
+        match line[0] {
+            b'+' | b':' | b'_' => 0,
+            b'$' => {
+                *rest = &rest[number() + 2..];
+                0
+            }
+            kind @ (b'*' | b'~' | b'%') => {
+                let children = number() * if kind == b'%' { 2 } else { 1 };
+                (0..children)
+                    .map(|_| take_reply(rest))
+                    .max()
+                    .map_or(1, |depth| depth + 1)
+            }
+            kind => panic!("no reply begins with {kind}"),
         }
     }
-}
 
-/// COMMAND GETKEYSANDFLAGS.
-fn get_keys_and_flags(reply: &mut Reply<'_>, call: &dyn Args) {
-    match keys_in_call(call) {
-        Err(error) => reply.error(error),
-        Ok(keys) => {
-            reply.array(keys.len());
-            for key in keys {
-                reply.array(2);
-                reply.bulk(call.arg(key.index));
-                simple_set(reply, key.flags.names(), "");
+    #[test]
+    fn everything_told_of_all_commands_is_one_whole_reply() {
+        for version in [Version::Resp2, Version::Resp3] {
+            let tell: [fn(&mut Reply<'_>); 3] = [describe_all, document_all, |reply| list_where(reply, |_| true)];
+            for tell in tell {
+                let mut output = Output::default();
+                tell(&mut Reply::new(&mut output, version));
+                let mut rest = output.contiguous().unwrap();
+                assert!(take_reply(&mut rest) >= 1);
+                assert_eq!(rest, b"");
             }
         }
+    }
+
+    #[test]
+    fn naming_a_command_over_and_over_does_not_fill_the_memory() {
+        let names = vec![&b"client"[..]; 1_000_000];
+        let mut output = Output::default();
+        document_named(&mut Reply::new(&mut output, Version::Resp3), names.iter().copied());
+        assert!(output.len() < 1 << 16);
+        output.clear();
+        let outcome = describe_named(&mut Reply::new(&mut output, Version::Resp3), names.iter().copied());
+        assert!(outcome.is_err());
+        assert_eq!(output.len(), 0);
     }
 }

@@ -18,7 +18,10 @@ const MAX_QUEUED_BYTES: usize = 1 << 30;
 
 /// Whether the command is carried out although a transaction is open.
 pub(crate) fn runs_at_once(command: &Command) -> bool {
-    matches!(command.full_name, "exec" | "discard" | "multi" | "watch" | "quit" | "reset")
+    matches!(
+        command.full_name,
+        "exec" | "discard" | "multi" | "watch" | "quit" | "reset"
+    )
 }
 
 /// Whether the command is EXEC.
@@ -44,15 +47,20 @@ pub(crate) fn queue(
         return Err(Error::new("ERR transaction is too large"));
     }
     transaction.queued_bytes += bytes;
-    transaction.queue.push(Queued { command, args: OwnedArgs::new(args.to_vec()) });
+    transaction.queue.push(Queued {
+        command,
+        args: OwnedArgs::new(args.to_vec()),
+    });
     publish(peer, Some(transaction));
     Ok(())
 }
 
 fn publish(peer: &Peer, transaction: Option<&Transaction>) {
     peer.set(peer_flag::MULTI, transaction.is_some());
-    peer.queued.store(transaction.map_or(0, |open| open.queue.len()), Ordering::Relaxed);
-    peer.queued_bytes.store(transaction.map_or(0, |open| open.queued_bytes), Ordering::Relaxed);
+    peer.queued
+        .store(transaction.map_or(0, |open| open.queue.len()), Ordering::Relaxed);
+    peer.queued_bytes
+        .store(transaction.map_or(0, |open| open.queued_bytes), Ordering::Relaxed);
 }
 
 /// Forgets all watches of a connection.
@@ -109,13 +117,19 @@ pub fn watch(call: &mut Call<'_>) -> Outcome {
     let database = call.client.database;
     for key in call.args.iter().skip(1) {
         let watches = &mut call.client.watches;
-        let known = watches.keys.iter().any(|(db, watched)| *db == database && **watched == *key);
+        let known = watches
+            .keys
+            .iter()
+            .any(|(db, watched)| *db == database && **watched == *key);
         if !known {
             call.store.watch(database, key, &watches.dirty);
             watches.keys.push((database, key.into()));
         }
     }
-    call.client.peer.watched.store(call.client.watches.keys.len(), Ordering::Relaxed);
+    call.client
+        .peer
+        .watched
+        .store(call.client.watches.keys.len(), Ordering::Relaxed);
     call.reply.ok();
     Ok(())
 }
@@ -136,7 +150,9 @@ pub fn exec(call: &mut Call<'_>) -> Outcome {
     };
     if transaction.aborted {
         end(call);
-        return Err(Error::new("EXECABORT Transaction discarded because of previous errors."));
+        return Err(Error::new(
+            "EXECABORT Transaction discarded because of previous errors.",
+        ));
     }
     let queue = call.client.transaction.take().unwrap_or_default().queue;
     hold(&mut call.store, &queue);
@@ -154,7 +170,9 @@ pub fn exec(call: &mut Call<'_>) -> Outcome {
 /// Holds what the queued commands need: the stripes of their keys, or all if one works on the whole
 /// keyspace. A key may be of another database by the time its command runs; its stripe is the same.
 fn hold(store: &mut Store<'_>, queue: &[Queued]) {
-    let whole = queue.iter().any(|item| item.command.keys.is_empty() && works_on_keys(item.command));
+    let whole = queue
+        .iter()
+        .any(|item| item.command.keys.is_empty() && works_on_keys(item.command));
     if whole {
         return store.hold_all();
     }

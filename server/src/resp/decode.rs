@@ -97,7 +97,11 @@ impl Batch {
     #[inline]
     pub fn args<'a>(&'a self, input: &'a [u8], request: Request) -> Args<'a> {
         let first = request.first as usize;
-        Args { input, spans: &self.spans[first..first + request.count as usize], owned: &self.owned }
+        Args {
+            input,
+            spans: &self.spans[first..first + request.count as usize],
+            owned: &self.owned,
+        }
     }
 
     /// Forgets all requests, keeping the memory for the next input.
@@ -111,10 +115,16 @@ impl Batch {
     pub fn split_off(&self, input: &[u8], next: usize) -> (Batch, Vec<u8>) {
         let start = if next == 0 { 0 } else { self.requests[next - 1].end };
         let shift = |span: &Span| match span.start & OWNED {
-            0 => Span { start: span.start - start, ..*span },
+            0 => Span {
+                start: span.start - start,
+                ..*span
+            },
             _ => *span,
         };
-        let first = self.requests.get(next).map_or(self.spans.len(), |request| request.first as usize);
+        let first = self
+            .requests
+            .get(next)
+            .map_or(self.spans.len(), |request| request.first as usize);
         let requests = self.requests[next..].iter().map(|request| Request {
             first: request.first - first as u32,
             end: request.end - start,
@@ -184,7 +194,10 @@ impl<'a> Args<'a> {
 
     /// The arguments from `first` on.
     pub fn from(&self, first: usize) -> Args<'a> {
-        Args { spans: self.spans.get(first..).unwrap_or_default(), ..*self }
+        Args {
+            spans: self.spans.get(first..).unwrap_or_default(),
+            ..*self
+        }
     }
 
     /// All arguments in order.
@@ -218,13 +231,22 @@ pub struct OwnedArgs {
 impl OwnedArgs {
     /// Takes over the arguments of a request.
     pub fn new(args: Vec<Bytes>) -> OwnedArgs {
-        let spans = (0..args.len()).map(|index| Span { start: OWNED | index as u32, len: 0 }).collect();
+        let spans = (0..args.len())
+            .map(|index| Span {
+                start: OWNED | index as u32,
+                len: 0,
+            })
+            .collect();
         OwnedArgs { spans, owned: args }
     }
 
     /// A view of them.
     pub fn args(&self) -> Args<'_> {
-        Args { input: &[], spans: &self.spans, owned: &self.owned }
+        Args {
+            input: &[],
+            spans: &self.spans,
+            owned: &self.owned,
+        }
     }
 }
 
@@ -271,7 +293,12 @@ impl Decoder {
         while consumed < input.len() && batch.requests.len() < max {
             let state = self.partial.take();
             let first = batch.spans.len();
-            let mut request = Cursor { input: &input[consumed..], base: consumed, limits, batch };
+            let mut request = Cursor {
+                input: &input[consumed..],
+                base: consumed,
+                limits,
+                batch,
+            };
             let (step, at) = match state {
                 Some(partial) => request.resume(*partial, &mut self.partial)?,
                 None => request.start(&mut self.partial)?,
@@ -282,7 +309,11 @@ impl Decoder {
                     consumed += at;
                     let count = (batch.spans.len() - first) as u32;
                     if count > 0 {
-                        batch.requests.push(Request { first: first as u32, count, end: consumed as u32 });
+                        batch.requests.push(Request {
+                            first: first as u32,
+                            count,
+                            end: consumed as u32,
+                        });
                     }
                 }
             }
@@ -301,7 +332,10 @@ impl Decoder {
     /// Gives the large argument that `large` told of.
     pub fn supply(&mut self, argument: Bytes) {
         if let Some(partial) = self.partial.as_mut() {
-            partial.spans.push(Span { start: OWNED | partial.owned.len() as u32, len: 0 });
+            partial.spans.push(Span {
+                start: OWNED | partial.owned.len() as u32,
+                len: 0,
+            });
             partial.owned.push(argument);
             (partial.bulk, partial.closing) = (None, true);
             partial.missing -= 1;
@@ -333,7 +367,9 @@ impl Cursor<'_, '_> {
         let Some((count, at)) = self.number(1, ProtocolError::CountTooLong)? else {
             return Ok((Step::More, 0));
         };
-        let missing = count.filter(|&count| count <= i64::from(i32::MAX)).ok_or(ProtocolError::Count)?;
+        let missing = count
+            .filter(|&count| count <= i64::from(i32::MAX))
+            .ok_or(ProtocolError::Count)?;
         if missing > MAX_ARGS_UNAUTHENTICATED && !self.limits.authenticated {
             return Err(ProtocolError::CountUnauthenticated);
         }
@@ -348,10 +384,18 @@ impl Cursor<'_, '_> {
         }
         at += if partial.closing { 2 } else { 0 };
         let (owned, base) = (self.batch.owned.len() as u32, self.base as u32);
-        self.batch.spans.extend(partial.spans.iter().map(|span| match span.start & OWNED {
-            0 => Span { start: span.start + base, ..*span },
-            _ => Span { start: span.start + owned, ..*span },
-        }));
+        self.batch
+            .spans
+            .extend(partial.spans.iter().map(|span| match span.start & OWNED {
+                0 => Span {
+                    start: span.start + base,
+                    ..*span
+                },
+                _ => Span {
+                    start: span.start + owned,
+                    ..*span
+                },
+            }));
         self.batch.owned.extend(partial.owned);
         self.arguments(partial.missing, at, partial.bulk, keep)
     }
@@ -382,7 +426,10 @@ impl Cursor<'_, '_> {
                 self.keep(keep, missing, at, Some(len));
                 return Ok((Step::More, 0));
             }
-            self.batch.spans.push(Span { start: (self.base + at) as u32, len: len as u32 });
+            self.batch.spans.push(Span {
+                start: (self.base + at) as u32,
+                len: len as u32,
+            });
             at += len + 2;
             missing -= 1;
         }
@@ -390,28 +437,50 @@ impl Cursor<'_, '_> {
     }
 
     fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
-        let first = self.batch.requests.last().map_or(0, |request| (request.first + request.count) as usize);
+        let first = self
+            .batch
+            .requests
+            .last()
+            .map_or(0, |request| (request.first + request.count) as usize);
         let base = self.base as u32;
         let owned_first = self.owned_before(first);
         let spans = self.batch.spans.drain(first..).map(|span| match span.start & OWNED {
-            0 => Span { start: span.start - base, ..span },
-            _ => Span { start: span.start - owned_first, ..span },
+            0 => Span {
+                start: span.start - base,
+                ..span
+            },
+            _ => Span {
+                start: span.start - owned_first,
+                ..span
+            },
         });
         let spans = spans.collect();
         let owned = self.batch.owned.split_off(owned_first as usize);
-        *keep = Some(Box::new(Partial { spans, owned, missing, bulk, closing: false, at }));
+        *keep = Some(Box::new(Partial {
+            spans,
+            owned,
+            missing,
+            bulk,
+            closing: false,
+            at,
+        }));
     }
 
     /// How many owned arguments belong to the requests before span number `first`.
     fn owned_before(&self, first: usize) -> u32 {
-        let of_this = self.batch.spans[first..].iter().filter(|span| span.start & OWNED != 0).count();
+        let of_this = self.batch.spans[first..]
+            .iter()
+            .filter(|span| span.start & OWNED != 0)
+            .count();
         (self.batch.owned.len() - of_this) as u32
     }
 
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.
     #[inline]
     fn length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let Some(&marker) = self.input.get(at) else { return Ok(None) };
+        let Some(&marker) = self.input.get(at) else {
+            return Ok(None);
+        };
         if marker != b'$' {
             // Redis looks for the line's end first, and says so only then.
             return match self.number(at, ProtocolError::LengthTooLong)? {
@@ -423,8 +492,12 @@ impl Cursor<'_, '_> {
         if let [first @ b'0'..=b'9', b'\r', _, ..] = self.input[at + 1..] {
             return Ok(Some((usize::from(first - b'0'), at + 4)));
         }
-        let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else { return Ok(None) };
-        let len = len.filter(|&len| (0..=self.limits.bulk_bytes).contains(&len)).ok_or(ProtocolError::Length)?;
+        let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else {
+            return Ok(None);
+        };
+        let len = len
+            .filter(|&len| (0..=self.limits.bulk_bytes).contains(&len))
+            .ok_or(ProtocolError::Length)?;
         if len > MAX_BULK_UNAUTHENTICATED && !self.limits.authenticated {
             return Err(ProtocolError::LengthUnauthenticated);
         }
@@ -465,7 +538,10 @@ impl Cursor<'_, '_> {
         let line = self.input[..end].strip_suffix(b"\r").unwrap_or(&self.input[..end]);
         let args = split_args(line).map_err(|_| ProtocolError::UnbalancedQuotes)?;
         for arg in args {
-            self.batch.spans.push(Span { start: OWNED | self.batch.owned.len() as u32, len: 0 });
+            self.batch.spans.push(Span {
+                start: OWNED | self.batch.owned.len() as u32,
+                len: 0,
+            });
             self.batch.owned.push(Bytes::from(arg));
         }
         Ok((Step::Done, end + 1))

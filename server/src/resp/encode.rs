@@ -73,7 +73,9 @@ impl Output {
             let plain = count.min(limit - self.sent);
             self.sent += plain;
             count -= plain;
-            let Some((_, bytes)) = self.large.front_mut().filter(|_| count > 0) else { break };
+            let Some((_, bytes)) = self.large.front_mut().filter(|_| count > 0) else {
+                break;
+            };
             let part = count.min(bytes.len());
             bytes.advance(part);
             let done = bytes.is_empty();
@@ -115,7 +117,11 @@ impl Output {
     pub fn take(&mut self) -> Output {
         let rest = Output {
             buffer: self.buffer[self.sent..].to_vec(),
-            large: self.large.iter().map(|(position, bytes)| (position - self.sent, bytes.clone())).collect(),
+            large: self
+                .large
+                .iter()
+                .map(|(position, bytes)| (position - self.sent, bytes.clone()))
+                .collect(),
             sent: 0,
             large_bytes: self.large_bytes,
         };
@@ -127,7 +133,10 @@ impl Output {
     pub fn append(&mut self, other: &Output) {
         let base = self.buffer.len();
         self.buffer.extend_from_slice(&other.buffer[other.sent..]);
-        let moved = other.large.iter().map(|(position, bytes)| (base + position - other.sent, bytes.clone()));
+        let moved = other
+            .large
+            .iter()
+            .map(|(position, bytes)| (base + position - other.sent, bytes.clone()));
         self.large.extend(moved);
         self.large_bytes += other.large_bytes;
     }
@@ -135,7 +144,10 @@ impl Output {
     /// A mark to which `cut` can go back.
     #[inline]
     pub fn mark(&self) -> Mark {
-        Mark { buffer: self.buffer.len(), large: self.large.len() }
+        Mark {
+            buffer: self.buffer.len(),
+            large: self.large.len(),
+        }
     }
 
     /// Takes back all that was appended since the mark; nothing may have been sent since.
@@ -286,12 +298,20 @@ impl<'o> Reply<'o> {
     /// The absence of a value.
     #[inline]
     pub fn null(&mut self) {
-        if self.is_resp3() { self.raw(b"_\r\n") } else { self.raw(b"$-1\r\n") }
+        if self.is_resp3() {
+            self.raw(b"_\r\n")
+        } else {
+            self.raw(b"$-1\r\n")
+        }
     }
 
     /// The absence of an array.
     pub fn null_array(&mut self) {
-        if self.is_resp3() { self.raw(b"_\r\n") } else { self.raw(b"*-1\r\n") }
+        if self.is_resp3() {
+            self.raw(b"_\r\n")
+        } else {
+            self.raw(b"*-1\r\n")
+        }
     }
 
     /// An array's head; `count` replies follow.
@@ -302,7 +322,11 @@ impl<'o> Reply<'o> {
 
     /// A map's head; `pairs` times two replies follow.
     pub fn map(&mut self, pairs: usize) {
-        if self.is_resp3() { self.header(b'%', pairs as i64) } else { self.array(pairs * 2) }
+        if self.is_resp3() {
+            self.header(b'%', pairs as i64)
+        } else {
+            self.array(pairs * 2)
+        }
     }
 
     /// A set's head; `count` replies follow.

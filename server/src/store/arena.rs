@@ -180,7 +180,9 @@ impl Arena {
     #[inline]
     pub(super) fn block(&self, handle: Handle) -> NonNull<u8> {
         let raw = handle.get();
-        let base = self.slabs[(raw >> self.shift) as usize].base.expect("a live block's slab has memory");
+        let base = self.slabs[(raw >> self.shift) as usize]
+            .base
+            .expect("a live block's slab has memory");
         let offset = (raw & ((1 << self.shift) - 1)) as usize * GRANULE;
         // SAFETY: the mask keeps the offset inside the slab.
         unsafe { base.add(offset) }
@@ -188,13 +190,31 @@ impl Arena {
 
     fn add_slab(&mut self, block: u32, class: usize) -> u32 {
         if self.slabs.is_empty() {
-            self.slabs.push(Slab { base: None, block: 1, free: 0, fresh: 0, live: 0, prev: NONE, next: NONE });
+            self.slabs.push(Slab {
+                base: None,
+                block: 1,
+                free: 0,
+                fresh: 0,
+                live: 0,
+                prev: NONE,
+                next: NONE,
+            });
         }
         let layout = self.slab_layout();
         // SAFETY: the layout's size is not zero.
         let memory = unsafe { alloc(layout) };
-        let Some(base) = NonNull::new(memory) else { handle_alloc_error(layout) };
-        let slab = Slab { base: Some(base), block, free: 0, fresh: 0, live: 0, prev: NONE, next: NONE };
+        let Some(base) = NonNull::new(memory) else {
+            handle_alloc_error(layout)
+        };
+        let slab = Slab {
+            base: Some(base),
+            block,
+            free: 0,
+            fresh: 0,
+            live: 0,
+            prev: NONE,
+            next: NONE,
+        };
         let number = match self.unused.pop() {
             Some(number) => {
                 self.slabs[number as usize] = slab;
@@ -205,7 +225,10 @@ impl Arena {
                 (self.slabs.len() - 1) as u32
             }
         };
-        assert!(number < 1 << (32 - self.shift), "a table holds at most 32 GiB of entries");
+        assert!(
+            number < 1 << (32 - self.shift),
+            "a table holds at most 32 GiB of entries"
+        );
         self.slab_count += 1;
         self.link(number, class);
         number
@@ -263,7 +286,10 @@ mod tests {
         let mut last = 0;
         for granules in 1..=1024 {
             let (size, class) = class_of(granules);
-            assert!(size >= granules && size <= granules + granules.div_ceil(8), "{granules} -> {size}");
+            assert!(
+                size >= granules && size <= granules + granules.div_ceil(8),
+                "{granules} -> {size}"
+            );
             assert!(class < CLASSES && class >= last && class <= last + 1);
             assert_eq!(class_of(size), (size, class), "a class's size is in that class");
             last = class;

@@ -87,10 +87,8 @@ pub(super) unsafe fn write(base: NonNull<u8>, parts: Parts<'_>) {
             POINTER as u16
         }
     };
-    let header = u64::from(parts.meta)
-        | u64::from(flags) << 32
-        | (key.len() as u64 & 0xff) << 40
-        | u64::from(inline_len) << 48;
+    let header =
+        u64::from(parts.meta) | u64::from(flags) << 32 | (key.len() as u64 & 0xff) << 40 | u64::from(inline_len) << 48;
     // SAFETY: the caller gives `size()` bytes; the writes below cover exactly those, in order. The
     // header and the deadline are aligned because the block is.
     unsafe {
@@ -119,7 +117,10 @@ impl<'a> Entry<'a> {
     /// mutably for `'a`.
     #[inline]
     pub(super) unsafe fn at(base: NonNull<u8>) -> Entry<'a> {
-        Entry { base, arena: PhantomData }
+        Entry {
+            base,
+            arena: PhantomData,
+        }
     }
 
     #[inline]
@@ -181,7 +182,9 @@ impl<'a> Entry<'a> {
         if self.flags() & APART == 0 {
             let (at, len) = self.payload();
             // SAFETY: as in `slice`; the entry itself lives and stays unchanged for 'a.
-            return Some(Text::Inline(unsafe { std::slice::from_raw_parts(self.base.as_ptr().add(at), len) }));
+            return Some(Text::Inline(unsafe {
+                std::slice::from_raw_parts(self.base.as_ptr().add(at), len)
+            }));
         }
         // SAFETY: the box belongs to the entry and lives as long.
         match self.boxed().map(|pointer| unsafe { pointer.as_ref() })? {
@@ -231,7 +234,9 @@ impl<'a> Entry<'a> {
         // SAFETY: the caller vouches for the room; `value` may not overlap it, as it is another's memory.
         unsafe {
             self.base.cast::<u64>().write(header.to_le());
-            self.base.add(at).copy_from_nonoverlapping(NonNull::from(value).cast(), value.len());
+            self.base
+                .add(at)
+                .copy_from_nonoverlapping(NonNull::from(value).cast(), value.len());
         }
     }
 

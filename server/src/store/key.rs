@@ -88,7 +88,14 @@ impl<'s> Key<'s> {
         eviction: &'s Eviction,
         touch: bool,
     ) -> Key<'s> {
-        Key { keyspace, guard, target, eviction, touch, place: None }
+        Key {
+            keyspace,
+            guard,
+            target,
+            eviction,
+            touch,
+            place: None,
+        }
     }
 
     #[inline]
@@ -136,7 +143,11 @@ impl<'s> Key<'s> {
     pub fn read_untouched(&mut self) -> bool {
         let found = self.exists();
         let counters = &mut self.guard.stripe().counters;
-        if found { counters.hits += 1 } else { counters.misses += 1 }
+        if found {
+            counters.hits += 1
+        } else {
+            counters.misses += 1
+        }
         found
     }
 
@@ -201,7 +212,10 @@ impl<'s> Key<'s> {
     /// Bytes that the entry takes, its share of the index included; `None` if it is not there.
     pub fn held_bytes(&mut self) -> Option<usize> {
         let place = self.place()?;
-        self.guard.stripe().table(self.target.table).map(|table| table.held_by(place))
+        self.guard
+            .stripe()
+            .table(self.target.table)
+            .map(|table| table.held_by(place))
     }
 
     /// Stores a value, whatever was there; `deadline` in Unix milliseconds.
@@ -278,7 +292,11 @@ impl<'s> Key<'s> {
             (None, Some(value)) => Owned::Boxed(Box::new(value.clone())),
             (None, None) => return None,
         };
-        Some(Stored { value, deadline: entry.deadline(), meta: entry.meta() })
+        Some(Stored {
+            value,
+            deadline: entry.deadline(),
+            meta: entry.meta(),
+        })
     }
 
     /// Takes the value out; the key is gone afterwards.

@@ -44,7 +44,11 @@ impl Shape {
         let stripes = (limit_bytes / (32 << 20)).clamp(4, 1024).next_power_of_two() as usize;
         let per_stripe = limit_bytes as usize / stripes;
         let slab_bytes = (per_stripe / 256).next_power_of_two().clamp(4096, 65536);
-        Shape { stripes, slab_bytes, databases }
+        Shape {
+            stripes,
+            slab_bytes,
+            databases,
+        }
     }
 }
 
@@ -82,7 +86,9 @@ impl Keyspace {
         let hasher = ahash::RandomState::new();
         let stripe = || Stripe::new(hasher.clone(), shape.slab_bytes, shape.databases);
         Keyspace {
-            stripes: (0..shape.stripes).map(|_| CachePadded::new(Mutex::new(stripe()))).collect(),
+            stripes: (0..shape.stripes)
+                .map(|_| CachePadded::new(Mutex::new(stripe())))
+                .collect(),
             databases: (0..shape.databases).map(AtomicUsize::new).collect(),
             hasher,
             shape,
@@ -186,7 +192,8 @@ impl Keyspace {
 
     fn publish(&self, stripe: &mut Stripe) {
         let used = stripe.used_bytes();
-        self.used.fetch_add(used.wrapping_sub(stripe.published), Ordering::Relaxed);
+        self.used
+            .fetch_add(used.wrapping_sub(stripe.published), Ordering::Relaxed);
         stripe.published = used;
     }
 
@@ -199,7 +206,11 @@ impl Keyspace {
     pub fn memory(&self) -> Memory {
         (0..self.stripes.len()).fold(Memory::default(), |sum, index| {
             let part = self.lock(index).memory();
-            Memory { entries: sum.entries + part.entries, index: sum.index + part.index, held: sum.held + part.held }
+            Memory {
+                entries: sum.entries + part.entries,
+                index: sum.index + part.index,
+                held: sum.held + part.held,
+            }
         })
     }
 
@@ -221,7 +232,10 @@ impl Keyspace {
     pub fn reset_counters(&self) {
         for index in 0..self.stripes.len() {
             let counters = &mut self.lock(index).counters;
-            *counters = Counters { changes: counters.changes, ..Counters::default() };
+            *counters = Counters {
+                changes: counters.changes,
+                ..Counters::default()
+            };
         }
     }
 
@@ -234,7 +248,9 @@ impl Keyspace {
             let mut stripe = self.lock(self.index(draw));
             let tables = stripe.tables.len();
             let table = (0..tables).map(|step| (draw as usize + step) % tables);
-            let chosen = table.into_iter().find(|&number| stripe.table(number).is_some_and(|table| table.len() > 0));
+            let chosen = table
+                .into_iter()
+                .find(|&number| stripe.table(number).is_some_and(|table| table.len() > 0));
             if chosen.is_some_and(|number| stripe.evict_one(number, eviction, now_ms, draw)) {
                 evicted += 1;
                 self.publish(&mut stripe);

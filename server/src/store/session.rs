@@ -30,7 +30,15 @@ impl<'n> Store<'n> {
     /// A view that holds nothing yet.
     pub fn new(keyspace: &'n Keyspace, database: usize, now_ms: u64, eviction: &'n Eviction) -> Store<'n> {
         let hint = (std::ptr::null(), 0);
-        Store { keyspace, database, now_ms, eviction, touch: true, held: Held::default(), hint }
+        Store {
+            keyspace,
+            database,
+            now_ms,
+            eviction,
+            touch: true,
+            held: Held::default(),
+            hint,
+        }
     }
 
     /// The keyspace beneath.
@@ -45,7 +53,11 @@ impl<'n> Store<'n> {
     }
 
     fn hash(&self, key: &[u8]) -> u64 {
-        if std::ptr::eq(self.hint.0, key.as_ptr()) { self.hint.1 } else { self.keyspace.hash(key) }
+        if std::ptr::eq(self.hint.0, key.as_ptr()) {
+            self.hint.1
+        } else {
+            self.keyspace.hash(key)
+        }
     }
 
     /// Opens a key of the selected database: locks its stripe until the `Key` is dropped.
@@ -61,7 +73,12 @@ impl<'n> Store<'n> {
         let (now_ms, eviction, touch) = (self.now_ms, self.eviction, self.touch);
         let guard = self.guard(keyspace.index(hash));
         // Read under the lock: SWAPDB changes it only while all stripes are held.
-        let target = Target { table: keyspace.table_of(database), key, hash, now_ms };
+        let target = Target {
+            table: keyspace.table_of(database),
+            key,
+            hash,
+            now_ms,
+        };
         Key::new(keyspace, guard, target, eviction, touch)
     }
 
@@ -80,7 +97,10 @@ impl<'n> Store<'n> {
         if !self.held.0.is_empty() {
             return;
         }
-        let indices = keys.into_iter().map(|key| self.keyspace.index(self.hash(key))).collect();
+        let indices = keys
+            .into_iter()
+            .map(|key| self.keyspace.index(self.hash(key)))
+            .collect();
         self.take_sorted(indices);
     }
 
@@ -116,7 +136,12 @@ impl<'n> Store<'n> {
 
     fn take_all(&mut self, indices: &[usize]) {
         let guards = self.keyspace.lock_many(indices);
-        self.held = Held(guards.into_iter().map(|(index, guard)| (index, Guard::Own(guard))).collect());
+        self.held = Held(
+            guards
+                .into_iter()
+                .map(|(index, guard)| (index, Guard::Own(guard)))
+                .collect(),
+        );
     }
 
     /// Holds every stripe.
@@ -135,7 +160,11 @@ impl<'n> Store<'n> {
 
     /// A view for one command of a transaction: it works under what this one holds.
     pub fn lend(&mut self, database: usize) -> Store<'_> {
-        let held = self.held.0.iter_mut().map(|(index, guard)| (*index, Guard::Held(guard.stripe())));
+        let held = self
+            .held
+            .0
+            .iter_mut()
+            .map(|(index, guard)| (*index, Guard::Held(guard.stripe())));
         Store {
             held: Held(held.collect()),
             keyspace: self.keyspace,
@@ -154,7 +183,12 @@ impl<'n> Store<'n> {
         let mut guard = self.guard(index);
         let stripe = guard.stripe();
         // Removing it now keeps its later reclaim from looking like a change.
-        stripe.find(Target { table, key, hash, now_ms });
+        stripe.find(Target {
+            table,
+            key,
+            hash,
+            now_ms,
+        });
         stripe.watchers.watch(table, key, dirty);
     }
 
@@ -184,7 +218,9 @@ impl<'n> Store<'n> {
     }
 
     fn sum(&mut self, part: impl Fn(&Stripe) -> usize) -> usize {
-        (0..self.keyspace.stripes.len()).map(|index| part(self.guard(index).stripe())).sum()
+        (0..self.keyspace.stripes.len())
+            .map(|index| part(self.guard(index).stripe()))
+            .sum()
     }
 
     /// Cuts a database loose, stripe by stripe. The keys are gone when this returns; their memory is
@@ -212,9 +248,13 @@ impl<'n> Store<'n> {
             let stripe = guard.stripe();
             for (table, other) in [(one, two), (two, one)] {
                 let here = |number: usize, key: &[u8]| {
-                    stripe.table(number).is_some_and(|table| table.find(keyspace.hash(key), key).is_some())
+                    stripe
+                        .table(number)
+                        .is_some_and(|table| table.find(keyspace.hash(key), key).is_some())
                 };
-                stripe.watchers.table_changed(table, |key| here(table, key) || here(other, key));
+                stripe
+                    .watchers
+                    .table_changed(table, |key| here(table, key) || here(other, key));
             }
             // A watch is on a key of a database, so it moves with the number, not with the table.
             stripe.watchers.swap_tables(one, two);
@@ -264,7 +304,10 @@ impl<'n> Store<'n> {
             let table = guard.stripe().table(table)?;
             (0..100).find_map(|draw| {
                 let entry = table.entry(table.sample(super::eviction::mix(random, draw))?);
-                entry.deadline().is_none_or(|deadline| deadline > now_ms).then(|| entry.key().to_vec())
+                entry
+                    .deadline()
+                    .is_none_or(|deadline| deadline > now_ms)
+                    .then(|| entry.key().to_vec())
             })
         })
     }

@@ -82,16 +82,23 @@ impl Stripe {
 
     /// Bytes that count against the node's limit.
     pub(super) fn used_bytes(&self) -> usize {
-        self.tables.iter().flatten().map(|table| table.entry_bytes() + table.index_bytes()).sum()
+        self.tables
+            .iter()
+            .flatten()
+            .map(|table| table.entry_bytes() + table.index_bytes())
+            .sum()
     }
 
     /// Bytes by kind.
     pub fn memory(&self) -> Memory {
-        self.tables.iter().flatten().fold(Memory::default(), |sum, table| Memory {
-            entries: sum.entries + table.entry_bytes(),
-            index: sum.index + table.index_bytes(),
-            held: sum.held + table.held_bytes(),
-        })
+        self.tables
+            .iter()
+            .flatten()
+            .fold(Memory::default(), |sum, table| Memory {
+                entries: sum.entries + table.entry_bytes(),
+                index: sum.index + table.index_bytes(),
+                held: sum.held + table.held_bytes(),
+            })
     }
 
     pub(super) fn table(&self, table: usize) -> Option<&Table> {
@@ -114,11 +121,16 @@ impl Stripe {
     }
 
     pub(super) fn entry(&self, table: usize, place: Place) -> Entry<'_> {
-        self.tables[table].as_deref().expect("a place is of a table that is there").entry(place)
+        self.tables[table]
+            .as_deref()
+            .expect("a place is of a table that is there")
+            .entry(place)
     }
 
     fn table_mut(&mut self, table: usize) -> &mut Table {
-        self.tables[table].as_deref_mut().expect("a place is of a table that is there")
+        self.tables[table]
+            .as_deref_mut()
+            .expect("a place is of a table that is there")
     }
 
     /// Notes a read of the entry for eviction; writes only if that changes something.
@@ -144,7 +156,11 @@ impl Stripe {
         deadline: Option<u64>,
         meta: u32,
     ) {
-        let find = || self.tables[target.table].as_deref().and_then(|table| table.find(target.hash, target.key));
+        let find = || {
+            self.tables[target.table]
+                .as_deref()
+                .and_then(|table| table.find(target.hash, target.key))
+        };
         let place = known.unwrap_or_else(find);
         let slab_bytes = self.slab_bytes;
         let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(slab_bytes)));
@@ -153,14 +169,18 @@ impl Stripe {
         let built = matches!(value, NewValue::Built(_));
         let content = match value {
             NewValue::Bytes(bytes) if fits(bytes.len()) => Content::Inline(bytes),
-            NewValue::Bytes(bytes) => {
-                Content::Apart(Box::new(Value::Text(Text::new(Bytes::copy_from_slice(bytes)))))
-            }
+            NewValue::Bytes(bytes) => Content::Apart(Box::new(Value::Text(Text::new(Bytes::copy_from_slice(bytes))))),
             NewValue::Shared(ref bytes) | NewValue::Built(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
             NewValue::Shared(bytes) | NewValue::Built(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
             NewValue::Boxed(value) => Content::Apart(value),
         };
-        let parts = Parts { key: target.key, content, deadline, built, meta };
+        let parts = Parts {
+            key: target.key,
+            content,
+            deadline,
+            built,
+            meta,
+        };
         match place {
             Some(place) => table.replace(place, parts),
             None => {
@@ -186,7 +206,9 @@ impl Stripe {
     /// Takes an entry out; its boxed value is given back for the caller to drop.
     pub(super) fn remove_at(&mut self, target: Target<'_>, place: Place) -> Option<Box<Value>> {
         let hasher = self.hasher.clone();
-        let value = self.table_mut(target.table).remove(place, target.hash, |key| hasher.hash_one(key));
+        let value = self
+            .table_mut(target.table)
+            .remove(place, target.hash, |key| hasher.hash_one(key));
         self.changed(target);
         value
     }
@@ -204,7 +226,9 @@ impl Stripe {
         let taken = self.tables[table].take();
         self.counters.changes += taken.as_ref().map_or(0, |table| table.len() as u64);
         self.watchers.table_changed(table, |key| {
-            taken.as_ref().is_some_and(|table| table.find(self.hasher.hash_one(key), key).is_some())
+            taken
+                .as_ref()
+                .is_some_and(|table| table.find(self.hasher.hash_one(key), key).is_some())
         });
         taken
     }
@@ -241,7 +265,15 @@ impl Stripe {
             });
             for key in due {
                 let hash = self.hasher.hash_one(&key[..]);
-                removed += usize::from(self.find(Target { table: number, key: &key, hash, now_ms }).is_none());
+                removed += usize::from(
+                    self.find(Target {
+                        table: number,
+                        key: &key,
+                        hash,
+                        now_ms,
+                    })
+                    .is_none(),
+                );
             }
             self.reclaim_at = next.map_or(((number + 1) % self.tables.len(), 0), |cursor| (number, cursor));
         }
@@ -250,18 +282,30 @@ impl Stripe {
 
     /// Evicts the worst of a few sampled entries of a table; false if none is eligible.
     pub(super) fn evict_one(&mut self, number: usize, eviction: &Eviction, now_ms: u64, random: u64) -> bool {
-        let Some(table) = self.tables[number].as_deref() else { return false };
+        let Some(table) = self.tables[number].as_deref() else {
+            return false;
+        };
         let candidates = (0..eviction.samples).filter_map(|draw| table.sample(eviction::mix(random, draw)));
         let worst = candidates
             .filter_map(|place| {
                 let entry = table.entry(place);
-                eviction.coldness(entry.meta(), entry.deadline(), now_ms).map(|cold| (cold, place))
+                eviction
+                    .coldness(entry.meta(), entry.deadline(), now_ms)
+                    .map(|cold| (cold, place))
             })
             .max_by_key(|(cold, _)| *cold);
         let Some((_, place)) = worst else { return false };
         let key = table.entry(place).key().to_vec();
         let hash = self.hasher.hash_one(&key[..]);
-        drop(self.remove_at(Target { table: number, key: &key, hash, now_ms }, place));
+        drop(self.remove_at(
+            Target {
+                table: number,
+                key: &key,
+                hash,
+                now_ms,
+            },
+            place,
+        ));
         self.counters.evicted += 1;
         true
     }

@@ -32,7 +32,11 @@ struct Bucket {
     handles: [u32; LANES],
 }
 
-const EMPTY: Bucket = Bucket { tags: [0; LANES], next: 0, handles: [0; LANES] };
+const EMPTY: Bucket = Bucket {
+    tags: [0; LANES],
+    next: 0,
+    handles: [0; LANES],
+};
 
 impl Bucket {
     /// A bit (the top one of a byte) for each lane whose tag may be `tag`; the lowest is certain.
@@ -216,7 +220,11 @@ impl Table {
                 if let Some(handle) = Handle::new(bucket.handles[lane])
                     && self.at(handle).key() == key
                 {
-                    return Some(Place { bucket: number, lane: lane as u8, handle });
+                    return Some(Place {
+                        bucket: number,
+                        lane: lane as u8,
+                        handle,
+                    });
                 }
                 matches &= matches - 1;
             }
@@ -312,7 +320,16 @@ impl Table {
         } else {
             entry::Content::Apart(Box::new(Value::Text(Text::new(std::mem::take(&mut edited).into()))))
         };
-        self.replace(place, Parts { key: &key, content, deadline, built: true, meta });
+        self.replace(
+            place,
+            Parts {
+                key: &key,
+                content,
+                deadline,
+                built: true,
+                meta,
+            },
+        );
     }
 
     /// Gives an entry another deadline, or none.
@@ -335,12 +352,22 @@ impl Table {
             Some(boxed) => entry::Content::Apart(boxed),
             None => entry::Content::Inline(old.inline().unwrap_or_default()),
         };
-        let parts = Parts { key: old.key(), content, deadline, built: old.built(), meta: old.meta() };
+        let parts = Parts {
+            key: old.key(),
+            content,
+            deadline,
+            built: old.built(),
+            meta: old.meta(),
+        };
         // SAFETY: the block is fresh and large enough; allocating it moved no other block.
         unsafe { entry::write(self.arena.block(fresh), parts) };
         self.arena.free(place.handle);
         self.bucket_mut(place.bucket).handles[place.lane as usize] = fresh.get();
-        if deadline.is_some() { self.volatile += 1 } else { self.volatile -= 1 }
+        if deadline.is_some() {
+            self.volatile += 1
+        } else {
+            self.volatile -= 1
+        }
     }
 
     fn place_entry(&mut self, parts: Parts<'_>) -> Handle {
@@ -410,7 +437,11 @@ impl Table {
             return;
         };
         let source = self.bucket_mut(last);
-        let from = source.handles.iter().rposition(|&raw| raw != 0).expect("an overflow bucket is never empty");
+        let from = source
+            .handles
+            .iter()
+            .rposition(|&raw| raw != 0)
+            .expect("an overflow bucket is never empty");
         let (tag, raw) = (source.tags[from], source.handles[from]);
         (source.tags[from], source.handles[from]) = (0, 0);
         let emptied = source.handles.iter().all(|&raw| raw == 0);
@@ -495,7 +526,11 @@ impl Table {
             let bucket = self.bucket(number);
             for (lane, &raw) in bucket.handles.iter().enumerate() {
                 if let Some(handle) = Handle::new(raw) {
-                    visit(Place { bucket: number, lane: lane as u8, handle });
+                    visit(Place {
+                        bucket: number,
+                        lane: lane as u8,
+                        handle,
+                    });
                 }
             }
             match self.next(number) {

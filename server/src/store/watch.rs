@@ -65,6 +65,10 @@ impl Watchers {
             _ if number == two => one,
             _ => number,
         };
-        self.keys = self.keys.drain().map(|((number, key), watchers)| ((swapped(number), key), watchers)).collect();
+        self.keys = self
+            .keys
+            .drain()
+            .map(|((number, key), watchers)| ((swapped(number), key), watchers))
+            .collect();
     }
 }

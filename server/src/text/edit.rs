@@ -36,10 +36,8 @@ fn distance(a: &[u8], b: &[u8]) -> Option<usize> {
             let mut edits = (above[j - 1] + usize::from(!same))
                 .min(above[j] + 1)
                 .min(row[j - 1] + 1);
-            let swapped = i > 1
-                && j > 1
-                && a[i - 1].eq_ignore_ascii_case(&b[j - 2])
-                && a[i - 2].eq_ignore_ascii_case(&b[j - 1]);
+            let swapped =
+                i > 1 && j > 1 && a[i - 1].eq_ignore_ascii_case(&b[j - 2]) && a[i - 2].eq_ignore_ascii_case(&b[j - 1]);
             if swapped {
                 edits = edits.min(before[j - 2] + 1);
             }
@@ -55,13 +53,7 @@ fn distance(a: &[u8], b: &[u8]) -> Option<usize> {
 mod tests {
     use super::{distance, nearest};
 
-    const NAMES: [&str; 5] = [
-        "maxmemory",
-        "maxmemory-policy",
-        "maxclients",
-        "port",
-        "bind",
-    ];
+    const NAMES: [&str; 5] = ["maxmemory", "maxmemory-policy", "maxclients", "port", "bind"];
 
     #[test]
     fn distances_count_every_kind_of_edit() {

@@ -148,12 +148,7 @@ pub fn scan(text: &[u8]) -> Option<FloatText<'_>> {
 }
 
 /// `digits [. digits] [marker [sign] digits]`, with a digit somewhere before the marker.
-fn scan_digits(
-    text: &[u8],
-    negative: bool,
-    is_digit: fn(&u8) -> bool,
-    marker: u8,
-) -> Option<Digits<'_>> {
+fn scan_digits(text: &[u8], negative: bool, is_digit: fn(&u8) -> bool, marker: u8) -> Option<Digits<'_>> {
     let (whole, rest) = split_run(text, is_digit);
     let (fraction, rest) = match rest {
         [b'.', rest @ ..] => split_run(rest, is_digit),

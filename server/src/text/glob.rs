@@ -26,16 +26,33 @@ pub const MAX_STEPS: usize = 1 << 26;
 /// For one pattern and many texts compile a [`Glob`] instead.
 #[must_use]
 pub fn glob_match(pattern: &[u8], text: &[u8], nocase: bool) -> bool {
-    if !nocase && is_literal(pattern) {
-        return pattern == text;
+    // Most patterns begin with plain bytes and most texts differ in them, and many end
+    // there or with a star: none of that is worth compiling.
+    let plain = pattern.iter().position(|&b| is_special(b));
+    let (prefix, rest) = pattern.split_at(plain.unwrap_or(pattern.len()));
+    let Some((head, tail)) = text.split_at_checked(prefix.len()) else {
+        return false;
+    };
+    let same = |(a, b): (&u8, &u8)| fold(*a, nocase) == fold(*b, nocase);
+    if !prefix.iter().zip(head).all(same) {
+        return false;
     }
-    Glob::new(pattern, nocase).matches(text)
+    match rest {
+        [] => tail.is_empty(),
+        b"*" => true,
+        _ => Glob::new(pattern, nocase).matches(text),
+    }
 }
 
 /// Whether `pattern` has no special bytes, so that it matches only itself.
 #[must_use]
 pub fn is_literal(pattern: &[u8]) -> bool {
-    memchr::memchr3(b'*', b'?', b'[', pattern).is_none() && memchr::memchr(b'\\', pattern).is_none()
+    !pattern.iter().any(|&b| is_special(b))
+}
+
+#[inline]
+fn is_special(byte: u8) -> bool {
+    matches!(byte, b'*' | b'?' | b'[' | b'\\')
 }
 
 /// A compiled pattern.
@@ -157,9 +174,7 @@ impl Glob {
     fn part_at(&self, part: &Part, text: &[u8]) -> bool {
         match part {
             Part::Bytes(bytes) => text.starts_with(bytes),
-            Part::Tokens(tokens) => {
-                tokens.len() <= text.len() && self.common(tokens, text) == tokens.len()
-            }
+            Part::Tokens(tokens) => tokens.len() <= text.len() && self.common(tokens, text) == tokens.len(),
         }
     }
 
@@ -216,11 +231,7 @@ impl Part {
 
 #[inline]
 fn fold(byte: u8, nocase: bool) -> u8 {
-    if nocase {
-        byte.to_ascii_lowercase()
-    } else {
-        byte
-    }
+    if nocase { byte.to_ascii_lowercase() } else { byte }
 }
 
 /// Reads a class up to and including its `]`; `pattern` begins after the `[`. Returns what
@@ -245,11 +256,7 @@ fn parse_class(pattern: &[u8], nocase: bool) -> (ByteSet, &[u8]) {
             }
             [] => break,
             [a, b'-', b, ref after @ ..] => {
-                let (low, high) = if (a as i8) <= (b as i8) {
-                    (a, b)
-                } else {
-                    (b, a)
-                };
+                let (low, high) = if (a as i8) <= (b as i8) { (a, b) } else { (b, a) };
                 if nocase {
                     folded.insert_range(fold(low, true), fold(high, true));
                 } else {

@@ -71,9 +71,43 @@ impl LongDouble {
         matches!(self.0, Kind::Finite { .. })
     }
 
-    /// The rounded sum; infinite if an operand is or the sum is out of range.
+    /// The text that Redis stores and replies: 17 decimals, rounded to even, without
+    /// trailing zeros; never `-0`. `None` for infinity.
     #[must_use]
-    pub fn add(self, other: Self) -> Self {
+    pub fn to_text(self) -> Option<Vec<u8>> {
+        let Kind::Finite {
+            negative,
+            mantissa,
+            exponent,
+        } = self.0
+        else {
+            return None;
+        };
+        let mut out = Vec::with_capacity(40);
+        if negative {
+            out.push(b'-');
+        }
+        if exponent < 0 {
+            write_fraction(mantissa, exponent.unsigned_abs(), &mut out);
+        } else if mantissa != 0 {
+            let mut whole = Big::from_u64(mantissa);
+            whole.shift_left(exponent.unsigned_abs());
+            whole.write_decimal(&mut out);
+        } else {
+            out.push(b'0');
+        }
+        if out == b"-0" {
+            out.remove(0);
+        }
+        Some(out)
+    }
+}
+
+impl std::ops::Add for LongDouble {
+    type Output = Self;
+
+    /// The rounded sum; infinite if an operand is or the sum is out of range.
+    fn add(self, other: Self) -> Self {
         let (
             Kind::Finite {
                 negative: negative_a,
@@ -123,37 +157,6 @@ impl LongDouble {
             }),
         }
     }
-
-    /// The text that Redis stores and replies: 17 decimals, rounded to even, without
-    /// trailing zeros; never `-0`. `None` for infinity.
-    #[must_use]
-    pub fn to_text(self) -> Option<Vec<u8>> {
-        let Kind::Finite {
-            negative,
-            mantissa,
-            exponent,
-        } = self.0
-        else {
-            return None;
-        };
-        let mut out = Vec::with_capacity(40);
-        if negative {
-            out.push(b'-');
-        }
-        if exponent < 0 {
-            write_fraction(mantissa, exponent.unsigned_abs(), &mut out);
-        } else if mantissa != 0 {
-            let mut whole = Big::from_u64(mantissa);
-            whole.shift_left(exponent.unsigned_abs());
-            whole.write_decimal(&mut out);
-        } else {
-            out.push(b'0');
-        }
-        if out == b"-0" {
-            out.remove(0);
-        }
-        Some(out)
-    }
 }
 
 /// Adds two texts as `INCRBYFLOAT` does and returns the text of the sum.
@@ -163,8 +166,7 @@ impl LongDouble {
 pub fn add_decimal(current: &[u8], increment: &[u8]) -> Result<Vec<u8>, FloatError> {
     let current = LongDouble::parse(current).ok_or(FloatError::NotAFloat)?;
     let increment = LongDouble::parse(increment).ok_or(FloatError::NotAFloat)?;
-    let sum = current.add(increment);
-    sum.to_text().ok_or(FloatError::NotFinite)
+    (current + increment).to_text().ok_or(FloatError::NotFinite)
 }
 
 /// Writes `mantissa / 2^places`.

@@ -166,11 +166,7 @@ pub fn format_f64(value: f64, buffer: &mut [u8; FLOAT_BYTES]) -> &[u8] {
     } else if value.is_infinite() {
         out.put(if value < 0.0 { b"-inf" } else { b"inf" });
     } else if value == 0.0 {
-        out.put(if value.is_sign_negative() {
-            b"-0"
-        } else {
-            b"0"
-        });
+        out.put(if value.is_sign_negative() { b"-0" } else { b"0" });
     } else if value.abs() <= (i64::MAX / 2) as f64 && (value as i64) as f64 == value {
         out.put(format_i64(value as i64, &mut [0; INT_BYTES]));
     } else {

@@ -4,8 +4,8 @@ use crate::command::args::{block, integer, key, key_of, one_of, string, token};
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, READONLY, WRITE};
 use crate::command::bits::key_flag::{ACCESS, OW, RO, RW, UPDATE};
 use crate::command::keys::{at, bitfield_key_flags};
-use crate::commands::bitmap;
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::bitmap;
 
 const GROUP: Group = Group::Bitmap;
 
@@ -56,11 +56,7 @@ pub(super) const ROWS: &[Command] = &[
                         &[
                             one_of(
                                 "wrap_sat_fail",
-                                &[
-                                    token("wrap", "WRAP"),
-                                    token("sat", "SAT"),
-                                    token("fail", "FAIL"),
-                                ],
+                                &[token("wrap", "WRAP"), token("sat", "SAT"), token("fail", "FAIL")],
                             )
                             .after("OVERFLOW")
                             .optional(),
@@ -74,11 +70,7 @@ pub(super) const ROWS: &[Command] = &[
                                     .after("SET"),
                                     block(
                                         "encoding_offset_increment",
-                                        &[
-                                            string("encoding"),
-                                            integer("offset"),
-                                            integer("increment"),
-                                        ],
+                                        &[string("encoding"), integer("offset"), integer("increment")],
                                     )
                                     .after("INCRBY"),
                                 ],
@@ -112,11 +104,7 @@ pub(super) const ROWS: &[Command] = &[
             "Combines strings bit by bit and stores the result.",
             "O(N), N the total length of the strings",
         )
-        .args(&[
-            string("operation"),
-            key("destkey"),
-            key_of("key", 1).multiple(),
-        ]),
+        .args(&[string("operation"), key("destkey"), key_of("key", 1).multiple()]),
     cmd("bitpos", bitmap::bitpos, -3, &[READONLY])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc(

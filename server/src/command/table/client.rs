@@ -5,6 +5,7 @@ use crate::call::pending;
 use crate::command::args::{block, integer, one_of, string, token};
 use crate::command::bits::flag::{LOADING, NOSCRIPT, STALE};
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::command::help;
 
 const GROUP: Group = Group::Connection;
 
@@ -22,7 +23,7 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
         cmd("client|getname", pending, 2, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("2.6.9", "Returns the connection's name.", "O(1)"),
-        cmd("client|help", pending, 2, &[LOADING, STALE])
+        cmd("client|help", help, 2, &[LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("5.0.0", "Lists the subcommands.", "O(1)"),
         cmd("client|id", pending, 2, &[NOSCRIPT, LOADING, STALE])
@@ -88,10 +89,7 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
                 ("2.8.12", "The field id."),
                 ("5.0.0", "TYPE."),
                 ("6.0.0", "The field user."),
-                (
-                    "6.2.0",
-                    "ID, and the fields argv-mem, tot-mem, laddr and redir.",
-                ),
+                ("6.2.0", "ID, and the fields argv-mem, tot-mem, laddr and redir."),
                 ("7.0.0", "The fields resp, multi-mem, rbs and rbp."),
                 ("7.0.3", "The field ssub."),
                 ("7.2.0", "The fields lib-name and lib-ver."),
@@ -147,32 +145,17 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
             ]),
         cmd("client|reply", pending, 3, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
-            .doc(
-                "3.2.0",
-                "Switches the replies to this connection off or on.",
-                "O(1)",
-            )
+            .doc("3.2.0", "Switches the replies to this connection off or on.", "O(1)")
             .args(&[one_of(
                 "on_off_skip",
-                &[
-                    token("on", "ON"),
-                    token("off", "OFF"),
-                    token("skip", "SKIP"),
-                ],
+                &[token("on", "ON"), token("off", "OFF"), token("skip", "SKIP")],
             )]),
         cmd("client|setinfo", pending, 4, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
-            .doc(
-                "7.2.0",
-                "Records the name or version of the client's library.",
-                "O(1)",
-            )
+            .doc("7.2.0", "Records the name or version of the client's library.", "O(1)")
             .args(&[one_of(
                 "attr",
-                &[
-                    string("libname").after("LIB-NAME"),
-                    string("libver").after("LIB-VER"),
-                ],
+                &[string("libname").after("LIB-NAME"), string("libver").after("LIB-VER")],
             )]),
         cmd("client|setname", pending, 3, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
@@ -180,24 +163,12 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
             .args(&[string("connection-name")]),
         cmd("client|unblock", pending, -3, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
-            .doc(
-                "5.0.0",
-                "Wakes a client that waits in a blocking command.",
-                "O(1)",
-            )
+            .doc("5.0.0", "Wakes a client that waits in a blocking command.", "O(1)")
             .args(&[
                 integer("client-id"),
-                one_of(
-                    "timeout_error",
-                    &[token("timeout", "TIMEOUT"), token("error", "ERROR")],
-                )
-                .optional(),
+                one_of("timeout_error", &[token("timeout", "TIMEOUT"), token("error", "ERROR")]).optional(),
             ]),
         cmd("client|unpause", pending, 2, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
-            .doc(
-                "6.2.0",
-                "Ends CLIENT PAUSE.",
-                "O(N), N the number of paused clients",
-            ),
+            .doc("6.2.0", "Ends CLIENT PAUSE.", "O(N), N the number of paused clients"),
     ])];

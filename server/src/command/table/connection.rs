@@ -3,8 +3,8 @@
 use crate::call::pending;
 use crate::command::args::{block, integer, string};
 use crate::command::bits::flag::{ALLOW_BUSY, CONST_TIME, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
-use crate::commands::connection;
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::connection;
 
 const GROUP: Group = Group::Connection;
 
@@ -21,10 +21,7 @@ pub(super) const ROWS: &[Command] = &[
     )
     .doc("1.0.0", "Authenticates the connection.", "O(1)")
     .history(&[("6.0.0", "A user name.")])
-    .args(&[
-        string("username").since("6.0.0").optional(),
-        string("password"),
-    ]),
+    .args(&[string("username").since("6.0.0").optional(), string("password")]),
     cmd("echo", pending, 2, &[LOADING, STALE, FAST, CONST_TIME])
         .doc("1.0.0", "Returns its argument.", "O(1)")
         .args(&[string("message")]),
@@ -44,12 +41,9 @@ pub(super) const ROWS: &[Command] = &[
         "arguments",
         &[
             integer("protover"),
-            block(
-                "username_password",
-                &[string("username"), string("password")],
-            )
-            .after("AUTH")
-            .optional(),
+            block("username_password", &[string("username"), string("password")])
+                .after("AUTH")
+                .optional(),
             string("clientname").after("SETNAME").optional(),
         ],
     )

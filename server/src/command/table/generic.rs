@@ -3,12 +3,11 @@
 use super::container;
 use crate::call::pending;
 use crate::command::args::{integer, key, key_of, one_of, pattern, string, token, unix_time};
-use crate::command::bits::flag::{
-    CONST_TIME, DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEYS, WRITE,
-};
+use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEYS, WRITE};
 use crate::command::bits::key_flag::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
 use crate::command::keys::at;
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::command::help;
 
 const GROUP: Group = Group::Generic;
 
@@ -99,11 +98,7 @@ pub(super) const ROWS: &[Command] = &[
     cmd("expiretime", pending, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
-        .doc(
-            "7.0.0",
-            "Tells when a key expires, in seconds since 1970.",
-            "O(1)",
-        )
+        .doc("7.0.0", "Tells when a key expires, in seconds since 1970.", "O(1)")
         .args(&[key("key")]),
     cmd("keys", pending, 2, &[READONLY, TOUCHES_ARBITRARY_KEYS])
         .acl(&[category::KEYSPACE, category::DANGEROUS])
@@ -120,11 +115,7 @@ pub(super) const ROWS: &[Command] = &[
         .doc("1.0.0", "Moves a key to another database.", "O(1)")
         .args(&[key("key"), integer("db")]),
     container(GROUP, "object")
-        .doc(
-            "2.2.3",
-            "Looks at how a value is kept.",
-            "Depends on the subcommand",
-        )
+        .doc("2.2.3", "Looks at how a value is kept.", "Depends on the subcommand")
         .subcommand_rows(&[
             cmd("object|encoding", pending, 3, &[READONLY])
                 .acl(&[category::KEYSPACE])
@@ -142,17 +133,13 @@ pub(super) const ROWS: &[Command] = &[
                 )
                 .tips(&["nondeterministic_output"])
                 .args(&[key("key")]),
-            cmd("object|help", pending, 2, &[LOADING, STALE])
+            cmd("object|help", help, 2, &[LOADING, STALE])
                 .acl(&[category::KEYSPACE])
                 .doc("6.2.0", "Lists the subcommands.", "O(1)"),
             cmd("object|idletime", pending, 3, &[READONLY])
                 .acl(&[category::KEYSPACE])
                 .keys(&[at(2, &[RO])])
-                .doc(
-                    "2.2.3",
-                    "Tells for how many seconds a key was not used.",
-                    "O(1)",
-                )
+                .doc("2.2.3", "Tells for how many seconds a key was not used.", "O(1)")
                 .tips(&["nondeterministic_output"])
                 .args(&[key("key")]),
             cmd("object|refcount", pending, 3, &[READONLY])
@@ -170,11 +157,7 @@ pub(super) const ROWS: &[Command] = &[
     cmd("pexpire", pending, -3, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, UPDATE])])
-        .doc(
-            "2.6.0",
-            "Sets a key's time to live in milliseconds.",
-            "O(1)",
-        )
+        .doc("2.6.0", "Sets a key's time to live in milliseconds.", "O(1)")
         .history(&[("7.0.0", "NX, XX, GT and LT.")])
         .args(&[
             key("key"),
@@ -218,20 +201,12 @@ pub(super) const ROWS: &[Command] = &[
     cmd("pexpiretime", pending, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
-        .doc(
-            "7.0.0",
-            "Tells when a key expires, in milliseconds since 1970.",
-            "O(1)",
-        )
+        .doc("7.0.0", "Tells when a key expires, in milliseconds since 1970.", "O(1)")
         .args(&[key("key")]),
     cmd("pttl", pending, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
-        .doc(
-            "2.6.0",
-            "Tells a key's remaining time to live in milliseconds.",
-            "O(1)",
-        )
+        .doc("2.6.0", "Tells a key's remaining time to live in milliseconds.", "O(1)")
         .history(&[("2.8.0", "-2 for a key that does not exist.")])
         .tips(&["nondeterministic_output"])
         .args(&[key("key")]),
@@ -286,11 +261,7 @@ pub(super) const ROWS: &[Command] = &[
     cmd("ttl", pending, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
-        .doc(
-            "1.0.0",
-            "Tells a key's remaining time to live in seconds.",
-            "O(1)",
-        )
+        .doc("1.0.0", "Tells a key's remaining time to live in seconds.", "O(1)")
         .history(&[("2.8.0", "-2 for a key that does not exist.")])
         .tips(&["nondeterministic_output"])
         .args(&[key("key")]),

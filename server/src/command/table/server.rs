@@ -2,9 +2,7 @@
 
 use crate::call::pending;
 use crate::command::args::{integer, one_of, string, token};
-use crate::command::bits::flag::{
-    ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, WRITE,
-};
+use crate::command::bits::flag::{ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, WRITE};
 use crate::command::{Command, Flags, Group, Handler, category};
 
 const GROUP: Group = Group::Server;
@@ -61,11 +59,7 @@ pub(super) const ROWS: &[Command] = &[
         .optional()]),
     cmd("info", pending, -1, &[LOADING, STALE])
         .acl(&[category::DANGEROUS])
-        .doc(
-            "1.0.0",
-            "Reports the server's state and statistics.",
-            "O(1)",
-        )
+        .doc("1.0.0", "Reports the server's state and statistics.", "O(1)")
         .history(&[("7.0.0", "Several sections.")])
         .tips(&[
             "nondeterministic_output",
@@ -101,11 +95,7 @@ pub(super) const ROWS: &[Command] = &[
     .doc("1.0.0", "Stops the server.", "O(1)")
     .history(&[("7.0.0", "NOW, FORCE and ABORT.")])
     .args(&[
-        one_of(
-            "nosave_save",
-            &[token("nosave", "NOSAVE"), token("save", "SAVE")],
-        )
-        .optional(),
+        one_of("nosave_save", &[token("nosave", "NOSAVE"), token("save", "SAVE")]).optional(),
         token("now", "NOW").since("7.0.0").optional(),
         token("force", "FORCE").since("7.0.0").optional(),
         token("abort", "ABORT").since("7.0.0").optional(),

@@ -7,6 +7,7 @@ use crate::command::bits::flag::{ADMIN, LOADING, READONLY, STALE};
 use crate::command::bits::key_flag::RO;
 use crate::command::keys::at;
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::command;
 
 const GROUP: Group = Group::Server;
 
@@ -15,19 +16,15 @@ const fn cmd(name: &'static str, handler: Handler, arity: i8, flags: &[Flags]) -
 }
 
 pub(super) const ROWS: &[Command] = &[
-    cmd("command", pending, -1, &[LOADING, STALE])
+    cmd("command", command::command, -1, &[LOADING, STALE])
         .acl(&[category::CONNECTION])
-        .doc(
-            "2.8.13",
-            "Describes all commands.",
-            "O(N), N the number of commands",
-        )
+        .doc("2.8.13", "Describes all commands.", "O(N), N the number of commands")
         .tips(&["nondeterministic_output_order"])
         .subcommand_rows(&[
-            cmd("command|count", pending, 2, &[LOADING, STALE])
+            cmd("command|count", command::count, 2, &[LOADING, STALE])
                 .acl(&[category::CONNECTION])
                 .doc("2.8.13", "Counts the commands.", "O(1)"),
-            cmd("command|docs", pending, -2, &[LOADING, STALE])
+            cmd("command|docs", command::docs, -2, &[LOADING, STALE])
                 .acl(&[category::CONNECTION])
                 .doc(
                     "7.0.0",
@@ -36,24 +33,31 @@ pub(super) const ROWS: &[Command] = &[
                 )
                 .tips(&["nondeterministic_output_order"])
                 .args(&[string("command-name").optional().multiple()]),
-            cmd("command|getkeys", pending, -4, &[LOADING, STALE])
+            cmd("command|getkeys", command::getkeys, -4, &[LOADING, STALE])
                 .acl(&[category::CONNECTION])
                 .doc(
                     "2.8.13",
                     "Finds the keys in a command's arguments.",
                     "O(N), N the number of arguments",
-                ),
-            cmd("command|getkeysandflags", pending, -4, &[LOADING, STALE])
-                .acl(&[category::CONNECTION])
-                .doc(
-                    "7.0.0",
-                    "Finds the keys in a command's arguments and what happens to them.",
-                    "O(N), N the number of arguments",
-                ),
-            cmd("command|help", pending, 2, &[LOADING, STALE])
+                )
+                .args(&[string("command"), string("arg").optional().multiple()]),
+            cmd(
+                "command|getkeysandflags",
+                command::getkeysandflags,
+                -4,
+                &[LOADING, STALE],
+            )
+            .acl(&[category::CONNECTION])
+            .doc(
+                "7.0.0",
+                "Finds the keys in a command's arguments and what happens to them.",
+                "O(N), N the number of arguments",
+            )
+            .args(&[string("command"), string("arg").optional().multiple()]),
+            cmd("command|help", command::help, 2, &[LOADING, STALE])
                 .acl(&[category::CONNECTION])
                 .doc("5.0.0", "Lists the subcommands.", "O(1)"),
-            cmd("command|info", pending, -2, &[LOADING, STALE])
+            cmd("command|info", command::info, -2, &[LOADING, STALE])
                 .acl(&[category::CONNECTION])
                 .doc(
                     "2.8.13",
@@ -63,7 +67,7 @@ pub(super) const ROWS: &[Command] = &[
                 .history(&[("7.0.0", "Without names: all commands.")])
                 .tips(&["nondeterministic_output_order"])
                 .args(&[string("command-name").optional().multiple()]),
-            cmd("command|list", pending, -2, &[LOADING, STALE])
+            cmd("command|list", command::list, -2, &[LOADING, STALE])
                 .acl(&[category::CONNECTION])
                 .doc(
                     "7.0.0",
@@ -97,16 +101,8 @@ pub(super) const ROWS: &[Command] = &[
                 )
                 .history(&[("7.0.0", "Several patterns.")])
                 .args(&[block("parameter", &[string("parameter")]).multiple()]),
-            cmd("config|help", pending, 2, &[LOADING, STALE]).doc(
-                "5.0.0",
-                "Lists the subcommands.",
-                "O(1)",
-            ),
-            cmd("config|resetstat", pending, 2, ADMIN_FLAGS).doc(
-                "2.0.0",
-                "Sets the statistics back to zero.",
-                "O(1)",
-            ),
+            cmd("config|help", command::help, 2, &[LOADING, STALE]).doc("5.0.0", "Lists the subcommands.", "O(1)"),
+            cmd("config|resetstat", pending, 2, ADMIN_FLAGS).doc("2.0.0", "Sets the statistics back to zero.", "O(1)"),
             cmd("config|rewrite", pending, 2, ADMIN_FLAGS).doc(
                 "2.8.0",
                 "Writes the configuration in force to its file.",
@@ -120,23 +116,13 @@ pub(super) const ROWS: &[Command] = &[
                 )
                 .history(&[("7.0.0", "Several settings.")])
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
-                .args(&[
-                    block("parameter_value", &[string("parameter"), string("value")]).multiple(),
-                ]),
+                .args(&[block("parameter_value", &[string("parameter"), string("value")]).multiple()]),
         ]),
     container(GROUP, "latency")
-        .doc(
-            "2.8.13",
-            "Looks at what took long.",
-            "Depends on the subcommand",
-        )
+        .doc("2.8.13", "Looks at what took long.", "Depends on the subcommand")
         .subcommand_rows(&[
             cmd("latency|doctor", pending, 2, ADMIN_FLAGS)
-                .doc(
-                    "2.8.13",
-                    "Explains in words what took long and why.",
-                    "O(1)",
-                )
+                .doc("2.8.13", "Explains in words what took long and why.", "O(1)")
                 .tips(&[
                     "nondeterministic_output",
                     "request_policy:all_nodes",
@@ -150,11 +136,7 @@ pub(super) const ROWS: &[Command] = &[
                     "response_policy:special",
                 ])
                 .args(&[string("event")]),
-            cmd("latency|help", pending, 2, &[LOADING, STALE]).doc(
-                "2.8.13",
-                "Lists the subcommands.",
-                "O(1)",
-            ),
+            cmd("latency|help", command::help, 2, &[LOADING, STALE]).doc("2.8.13", "Lists the subcommands.", "O(1)"),
             cmd("latency|histogram", pending, -2, ADMIN_FLAGS)
                 .doc(
                     "7.0.0",
@@ -183,20 +165,12 @@ pub(super) const ROWS: &[Command] = &[
                     "response_policy:special",
                 ]),
             cmd("latency|reset", pending, -2, ADMIN_FLAGS)
-                .doc(
-                    "2.8.13",
-                    "Forgets the samples of events, or of all.",
-                    "O(1)",
-                )
+                .doc("2.8.13", "Forgets the samples of events, or of all.", "O(1)")
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
                 .args(&[string("event").optional().multiple()]),
         ]),
     container(GROUP, "memory")
-        .doc(
-            "4.0.0",
-            "Looks at the use of memory.",
-            "Depends on the subcommand",
-        )
+        .doc("4.0.0", "Looks at the use of memory.", "Depends on the subcommand")
         .subcommand_rows(&[
             cmd("memory|doctor", pending, 2, &[])
                 .doc(
@@ -209,11 +183,7 @@ pub(super) const ROWS: &[Command] = &[
                     "request_policy:all_shards",
                     "response_policy:special",
                 ]),
-            cmd("memory|help", pending, 2, &[LOADING, STALE]).doc(
-                "4.0.0",
-                "Lists the subcommands.",
-                "O(1)",
-            ),
+            cmd("memory|help", command::help, 2, &[LOADING, STALE]).doc("4.0.0", "Lists the subcommands.", "O(1)"),
             cmd("memory|malloc-stats", pending, 2, &[])
                 .doc("4.0.0", "Shows the allocator's own statistics.", "O(1)")
                 .tips(&[
@@ -260,11 +230,7 @@ pub(super) const ROWS: &[Command] = &[
                 .history(&[("4.0.0", "The client's address and name.")])
                 .tips(&["request_policy:all_nodes", "nondeterministic_output"])
                 .args(&[integer("count").optional()]),
-            cmd("slowlog|help", pending, 2, &[LOADING, STALE]).doc(
-                "6.2.0",
-                "Lists the subcommands.",
-                "O(1)",
-            ),
+            cmd("slowlog|help", command::help, 2, &[LOADING, STALE]).doc("6.2.0", "Lists the subcommands.", "O(1)"),
             cmd("slowlog|len", pending, 2, &[ADMIN, LOADING, STALE])
                 .doc("2.2.12", "Counts the entries of the slow log.", "O(1)")
                 .tips(&[
@@ -273,11 +239,7 @@ pub(super) const ROWS: &[Command] = &[
                     "nondeterministic_output",
                 ]),
             cmd("slowlog|reset", pending, 2, &[ADMIN, LOADING, STALE])
-                .doc(
-                    "2.2.12",
-                    "Empties the slow log.",
-                    "O(N), N the number of entries",
-                )
+                .doc("2.2.12", "Empties the slow log.", "O(N), N the number of entries")
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
         ]),
 ];

@@ -4,8 +4,8 @@ use crate::command::args::{block, double, integer, key, one_of, string, token, u
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, READONLY, WRITE};
 use crate::command::bits::key_flag::{ACCESS, DELETE, INSERT, OW, RO, RW, UPDATE};
 use crate::command::keys::{at, counted_at, set_key_flags};
-use crate::commands::string;
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::string;
 
 const GROUP: Group = Group::String;
 
@@ -105,20 +105,12 @@ pub(super) const ROWS: &[Command] = &[
         .args(&[key("key"), integer("start"), integer("end")]),
     cmd("getset", string::getset, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
-        .doc(
-            "1.0.0",
-            "Sets a string and returns what was there before.",
-            "O(1)",
-        )
+        .doc("1.0.0", "Sets a string and returns what was there before.", "O(1)")
         .deprecated("6.2.0", "SET with GET")
         .args(&[key("key"), string("value")]),
     cmd("incr", string::incr, 2, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
-        .doc(
-            "1.0.0",
-            "Adds one to an integer; an absent key counts as 0.",
-            "O(1)",
-        )
+        .doc("1.0.0", "Adds one to an integer; an absent key counts as 0.", "O(1)")
         .args(&[key("key")]),
     cmd("incrby", string::incrby, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
@@ -153,24 +145,13 @@ pub(super) const ROWS: &[Command] = &[
         ]),
     cmd("mget", string::mget, -2, &[READONLY, FAST])
         .keys(&[at(1, &[RO, ACCESS]).to(-1, 1)])
-        .doc(
-            "1.0.0",
-            "Reads several strings at once.",
-            "O(N), N the number of keys",
-        )
+        .doc("1.0.0", "Reads several strings at once.", "O(N), N the number of keys")
         .tips(&["request_policy:multi_shard"])
         .args(&[key("key").multiple()]),
     cmd("mset", string::mset, -3, &[WRITE, DENYOOM])
         .keys(&[at(1, &[OW, UPDATE]).to(-1, 2)])
-        .doc(
-            "1.0.1",
-            "Sets several strings at once.",
-            "O(N), N the number of keys",
-        )
-        .tips(&[
-            "request_policy:multi_shard",
-            "response_policy:all_succeeded",
-        ])
+        .doc("1.0.1", "Sets several strings at once.", "O(N), N the number of keys")
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
         .args(&[block("key_value", &[key("key"), string("value")]).multiple()]),
     cmd("msetex", string::msetex, -4, &[WRITE, DENYOOM])
         .keys(&[counted_at(1, 2, &[OW, UPDATE])])
@@ -179,10 +160,7 @@ pub(super) const ROWS: &[Command] = &[
             "Sets several strings with one time to live, if all or none of the keys exist.",
             "O(N), N the number of keys",
         )
-        .tips(&[
-            "request_policy:multi_shard",
-            "response_policy:all_succeeded",
-        ])
+        .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
         .args(&[
             integer("numkeys"),
             block("data", &[key("key"), string("value")]).multiple(),
@@ -210,11 +188,7 @@ pub(super) const ROWS: &[Command] = &[
         .args(&[block("key_value", &[key("key"), string("value")]).multiple()]),
     cmd("psetex", string::psetex, 4, &[WRITE, DENYOOM, CONST_TIME])
         .keys(&[at(1, &[OW, UPDATE])])
-        .doc(
-            "2.6.0",
-            "Sets a string with a time to live in milliseconds.",
-            "O(1)",
-        )
+        .doc("2.6.0", "Sets a string with a time to live in milliseconds.", "O(1)")
         .deprecated("2.6.12", "SET with PX")
         .args(&[key("key"), integer("milliseconds"), string("value")]),
     cmd("set", string::set, -3, &[WRITE, DENYOOM, CONST_TIME])
@@ -256,9 +230,7 @@ pub(super) const ROWS: &[Command] = &[
                     integer("seconds").after("EX").since("2.6.12"),
                     integer("milliseconds").after("PX").since("2.6.12"),
                     unix_time("unix-time-seconds").after("EXAT").since("6.2.0"),
-                    unix_time("unix-time-milliseconds")
-                        .after("PXAT")
-                        .since("6.2.0"),
+                    unix_time("unix-time-milliseconds").after("PXAT").since("6.2.0"),
                     token("keepttl", "KEEPTTL").since("6.0.0"),
                 ],
             )
@@ -266,11 +238,7 @@ pub(super) const ROWS: &[Command] = &[
         ]),
     cmd("setex", string::setex, 4, &[WRITE, DENYOOM, CONST_TIME])
         .keys(&[at(1, &[OW, UPDATE])])
-        .doc(
-            "2.0.0",
-            "Sets a string with a time to live in seconds.",
-            "O(1)",
-        )
+        .doc("2.0.0", "Sets a string with a time to live in seconds.", "O(1)")
         .deprecated("2.6.12", "SET with EX")
         .args(&[key("key"), integer("seconds"), string("value")]),
     cmd("setnx", string::setnx, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])

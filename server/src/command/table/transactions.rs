@@ -4,8 +4,8 @@ use crate::command::args::key;
 use crate::command::bits::flag::{ALLOW_BUSY, FAST, LOADING, NOSCRIPT, SKIP_SLOWLOG, STALE};
 use crate::command::bits::key_flag::RO;
 use crate::command::keys::at;
-use crate::commands::transaction;
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::transaction;
 
 const GROUP: Group = Group::Transactions;
 
@@ -25,13 +25,7 @@ pub(super) const ROWS: &[Command] = &[
         "Drops the queued commands and ends the transaction.",
         "O(N), N the number of queued commands",
     ),
-    cmd(
-        "exec",
-        transaction::exec,
-        1,
-        &[NOSCRIPT, LOADING, STALE, SKIP_SLOWLOG],
-    )
-    .doc(
+    cmd("exec", transaction::exec, 1, &[NOSCRIPT, LOADING, STALE, SKIP_SLOWLOG]).doc(
         "1.2.0",
         "Runs the queued commands as one, unless a watched key has changed.",
         "That of the queued commands",

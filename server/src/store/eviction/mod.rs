@@ -37,7 +37,10 @@ pub struct Policy {
 
 impl Policy {
     /// Writes are refused instead of evicting.
-    pub const NOEVICTION: Policy = Policy { rank: None, volatile_only: false };
+    pub const NOEVICTION: Policy = Policy {
+        rank: None,
+        volatile_only: false,
+    };
 
     /// Whether the policy counts how often keys are used.
     pub fn is_lfu(self) -> bool {
@@ -76,7 +79,10 @@ impl FromStr for Policy {
             "ttl" if volatile_only => Rank::Ttl,
             _ => return Err(unknown()),
         };
-        Ok(Policy { rank: Some(rank), volatile_only })
+        Ok(Policy {
+            rank: Some(rank),
+            volatile_only,
+        })
     }
 }
 
@@ -95,7 +101,12 @@ pub struct Eviction {
 
 impl Default for Eviction {
     fn default() -> Eviction {
-        Eviction { policy: Policy::NOEVICTION, samples: 5, lfu_log_factor: 10, lfu_decay_minutes: 1 }
+        Eviction {
+            policy: Policy::NOEVICTION,
+            samples: 5,
+            lfu_log_factor: 10,
+            lfu_decay_minutes: 1,
+        }
     }
 }
 

@@ -30,7 +30,10 @@ pub struct Text {
 impl Text {
     /// Takes over bytes that fill their allocation.
     pub fn new(bytes: Bytes) -> Text {
-        Text { capacity: bytes.len(), bytes }
+        Text {
+            capacity: bytes.len(),
+            bytes,
+        }
     }
 
     /// The content.

@@ -96,11 +96,7 @@ fn hostile_patterns_are_quick() {
         false
     ));
     let class = format!("[{}b]", "x-z".repeat(100_000));
-    assert!(!glob_match(
-        format!("*{class}*c").as_bytes(),
-        text.as_bytes(),
-        false
-    ));
+    assert!(!glob_match(format!("*{class}*c").as_bytes(), text.as_bytes(), false));
     assert!(!glob_match(
         format!("*{}b*", "a".repeat(5_000)).as_bytes(),
         text.as_bytes(),
@@ -108,11 +104,7 @@ fn hostile_patterns_are_quick() {
     ));
     let glob = Glob::new(format!("*{}", "[^q]*".repeat(200_000)).as_bytes(), false);
     assert!((0..100_000).all(|_| !glob.matches(b"user:1000")));
-    assert!(
-        start.elapsed() < Duration::from_secs(5),
-        "took {:?}",
-        start.elapsed()
-    );
+    assert!(start.elapsed() < Duration::from_secs(5), "took {:?}", start.elapsed());
 }
 
 #[test]

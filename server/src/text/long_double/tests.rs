@@ -36,11 +36,7 @@ fn sums_are_those_of_redis() {
         ("nan", "1", "ERR value is not a valid float"),
         ("inf", "-inf", "ERR increment would produce NaN or Infinity"),
         ("1", "inf", "ERR increment would produce NaN or Infinity"),
-        (
-            "1e4932",
-            "1e4932",
-            "ERR increment would produce NaN or Infinity",
-        ),
+        ("1e4932", "1e4932", "ERR increment would produce NaN or Infinity"),
     ] {
         assert_eq!(sum(a, b), expected, "{a} + {b}");
     }
@@ -53,10 +49,7 @@ fn the_largest_and_longest_operands_are_exact() {
     assert!(largest.starts_with("118973149535723176"));
     let long = format!("0.{}", "3".repeat(MAX_TEXT - 2));
     assert_eq!(sum(&long, "0"), "0.33333333333333333");
-    assert_eq!(
-        sum(&format!("{long}3"), "0"),
-        "ERR value is not a valid float"
-    );
+    assert_eq!(sum(&format!("{long}3"), "0"), "ERR value is not a valid float");
     let scaled = format!("{}e-5000", "1".repeat(5000));
     assert_eq!(sum(&scaled, "0"), "0.11111111111111111");
 }

@@ -61,16 +61,10 @@ fn integers_print_at_every_length() {
         power = if exponent < 18 { power * 10 } else { power };
     }
     for value in [i64::MIN, i64::MAX] {
-        assert_eq!(
-            format_i64(value, &mut [0; INT_BYTES]),
-            value.to_string().as_bytes()
-        );
+        assert_eq!(format_i64(value, &mut [0; INT_BYTES]), value.to_string().as_bytes());
         assert_eq!(digits(value), value.to_string().len());
     }
-    assert_eq!(
-        format_u64(u64::MAX, &mut [0; INT_BYTES]),
-        b"18446744073709551615"
-    );
+    assert_eq!(format_u64(u64::MAX, &mut [0; INT_BYTES]), b"18446744073709551615");
 }
 
 #[test]
@@ -94,10 +88,7 @@ fn floats_are_read_as_redis_reads_scores() {
         ("0e999999999999999999999", 0.0),
         ("0x1.fffffffffffff8p0", 2.0),
         ("0x1.fffffffffffff7ffp0", 1.999_999_999_999_999_8),
-        (
-            "0x0.00000000000000000000000000000000000000000000001p200",
-            4096.0,
-        ),
+        ("0x0.00000000000000000000000000000000000000000000001p200", 4096.0),
     ] {
         assert_eq!(parse_f64(text.as_bytes()), Some(value), "{text}");
     }
