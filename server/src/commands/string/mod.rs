@@ -8,6 +8,8 @@ mod multi;
 mod options;
 mod ranges;
 mod set;
+#[cfg(test)]
+mod tests;
 
 pub use compare::{delex, digest};
 pub use counters::{decr, decrby, incr, incrby, incrbyfloat};
