@@ -15,6 +15,8 @@ pub enum NewValue<'a> {
     Bytes(&'a [u8]),
     /// A string that may be kept as it is.
     Shared(Bytes),
+    /// The same, computed by a command and not given by a client, which OBJECT ENCODING tells apart.
+    Built(Bytes),
     /// Any other value.
     Boxed(Box<Value>),
 }
@@ -166,18 +168,19 @@ impl Stripe {
         let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(pool)));
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
+        let built = matches!(value, NewValue::Built(_));
         let content = match value {
             NewValue::Bytes(bytes) if fits(bytes.len()) => Content::Inline(bytes),
             NewValue::Bytes(bytes) => Content::Apart(Box::new(Value::Text(Text::new(Bytes::copy_from_slice(bytes))))),
-            NewValue::Shared(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
-            NewValue::Shared(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
+            NewValue::Shared(ref bytes) | NewValue::Built(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
+            NewValue::Shared(bytes) | NewValue::Built(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
             NewValue::Boxed(value) => Content::Apart(value),
         };
         let parts = Parts {
             key: target.key,
             content,
             deadline,
-            built: false,
+            built,
             meta,
         };
         match place {

@@ -377,9 +377,10 @@ impl Table {
             change(unsafe { entry.resize_inline(len) });
             return;
         }
-        let mut edited = Vec::with_capacity(len);
-        edited.extend_from_slice(&old[..old.len().min(len)]);
-        edited.resize(len, 0);
+        // Asking for zeroed memory is cheap however much it is.
+        let mut edited = vec![0; len];
+        let kept = old.len().min(len);
+        edited[..kept].copy_from_slice(&old[..kept]);
         change(&mut edited);
         let key = entry.key().to_vec();
         let (deadline, meta) = (entry.deadline(), entry.meta());
@@ -387,7 +388,7 @@ impl Table {
         let content = if inline {
             entry::Content::Inline(&edited)
         } else {
-            entry::Content::Apart(Box::new(Value::Text(Text::new(edited.clone().into()))))
+            entry::Content::Apart(Box::new(Value::Text(Text::new(std::mem::take(&mut edited).into()))))
         };
         self.replace(
             place,
