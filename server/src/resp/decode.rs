@@ -93,6 +93,11 @@ impl Batch {
         &self.requests
     }
 
+    /// Where the last request ends in the input.
+    pub fn end(&self) -> usize {
+        self.requests.last().map_or(0, |request| request.end as usize)
+    }
+
     /// The arguments of a request; `input` is what was decoded.
     #[inline]
     pub fn args<'a>(&'a self, input: &'a [u8], request: Request) -> Args<'a> {
@@ -385,20 +390,10 @@ impl Cursor<'_, '_> {
             return Ok((Step::More, 0));
         }
         at += if partial.closing { 2 } else { 0 };
-        let (owned, base) = (self.batch.owned.len() as u32, self.base as u32);
-        self.batch
-            .spans
-            .extend(partial.spans.iter().map(|span| match span.start & OWNED {
-                0 => Span {
-                    start: span.start + base,
-                    ..*span
-                },
-                _ => Span {
-                    start: span.start + owned,
-                    ..*span
-                },
-            }));
-        self.batch.owned.extend(partial.owned);
+        // A request that goes on is the first of its input, so its spans become the batch's as they are:
+        // copying them at each read would take time quadratic in the length of the request.
+        debug_assert!(self.batch.requests.is_empty() && self.base == 0);
+        (self.batch.spans, self.batch.owned) = (partial.spans, partial.owned);
         self.arguments(partial.missing, at, partial.bulk, keep)
     }
 
@@ -441,25 +436,15 @@ impl Cursor<'_, '_> {
 
     #[cold]
     fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
-        let first = self
-            .batch
-            .requests
-            .last()
-            .map_or(0, |request| (request.first + request.count) as usize);
-        let base = self.base as u32;
-        let owned_first = self.owned_before(first);
-        let spans = self.batch.spans.drain(first..).map(|span| match span.start & OWNED {
-            0 => Span {
-                start: span.start - base,
-                ..span
-            },
-            _ => Span {
-                start: span.start - owned_first,
-                ..span
-            },
-        });
-        let spans = spans.collect();
-        let owned = self.batch.owned.split_off(owned_first as usize);
+        let (spans, owned) = if self.base == 0 {
+            (
+                std::mem::take(&mut self.batch.spans),
+                std::mem::take(&mut self.batch.owned),
+            )
+        } else {
+            let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
+            (self.cut_spans(first as usize), Vec::new())
+        };
         *keep = Some(Box::new(Partial {
             spans,
             owned,
@@ -470,13 +455,17 @@ impl Cursor<'_, '_> {
         }));
     }
 
-    /// How many owned arguments belong to the requests before span number `first`.
-    fn owned_before(&self, first: usize) -> u32 {
-        let of_this = self.batch.spans[first..]
-            .iter()
-            .filter(|span| span.start & OWNED != 0)
-            .count();
-        (self.batch.owned.len() - of_this) as u32
+    /// Takes the spans from number `first` on out of the batch, relative to this request. None of them is
+    /// owned: only an inline request and a resumed one have owned arguments.
+    fn cut_spans(&mut self, first: usize) -> Vec<Span> {
+        let base = self.base as u32;
+        let spans = self.batch.spans.drain(first..);
+        spans
+            .map(|span| Span {
+                start: span.start - base,
+                ..span
+            })
+            .collect()
     }
 
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.

@@ -63,7 +63,9 @@ pub struct Stripe {
     pub(super) counters: Counters,
     hasher: ahash::RandomState,
     pool: Arc<Pool>,
-    /// What the node's total has been told of this stripe.
+    /// Bytes that count against the node's limit.
+    pub(super) used: usize,
+    /// What the node's total has been told of them.
     pub(super) published: usize,
     /// Where the background reclaim of expired keys goes on: table and scan cursor.
     reclaim_at: (usize, u32),
@@ -77,18 +79,10 @@ impl Stripe {
             counters: Counters::default(),
             hasher,
             pool,
+            used: 0,
             published: 0,
             reclaim_at: (0, 0),
         }
-    }
-
-    /// Bytes that count against the node's limit.
-    pub(super) fn used_bytes(&self) -> usize {
-        self.tables
-            .iter()
-            .flatten()
-            .map(|table| table.entry_bytes() + table.index_bytes())
-            .sum()
     }
 
     /// Bytes by kind.
@@ -135,6 +129,18 @@ impl Stripe {
             .expect("a place is of a table that is there")
     }
 
+    /// Changes a table, and the count of bytes used with it.
+    #[inline]
+    fn change<R>(&mut self, table: usize, change: impl FnOnce(&mut Table, &ahash::RandomState) -> R) -> R {
+        let table = self.tables[table]
+            .as_deref_mut()
+            .expect("a place is of a table that is there");
+        let before = table.used_bytes();
+        let result = change(table, &self.hasher);
+        self.used = self.used + table.used_bytes() - before;
+        result
+    }
+
     /// Notes a read of the entry for eviction; writes only if that changes something.
     #[inline]
     pub(super) fn touch(&mut self, target: Target<'_>, place: Place, eviction: &Eviction) {
@@ -164,8 +170,13 @@ impl Stripe {
                 .and_then(|table| table.find(target.hash, target.key))
         };
         let place = known.unwrap_or_else(find);
-        let pool = &self.pool;
-        let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(pool)));
+        let (pool, used) = (&self.pool, &mut self.used);
+        let table = self.tables[target.table].get_or_insert_with(|| {
+            let table = Table::new(pool);
+            *used += table.used_bytes();
+            Box::new(table)
+        });
+        let before = table.used_bytes();
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
         let built = matches!(value, NewValue::Built(_));
@@ -190,27 +201,28 @@ impl Stripe {
                 table.insert(target.hash, parts, |key| hasher.hash_one(key));
             }
         }
+        *used = *used + table.used_bytes() - before;
         self.changed(target);
     }
 
     /// Edits a string in place: `change` sees it with `len` bytes, cut or padded with zeros.
     pub(super) fn edit(&mut self, target: Target<'_>, place: Place, len: usize, change: impl FnOnce(&mut [u8])) {
-        self.table_mut(target.table).edit(place, len, change);
+        self.change(target.table, |table, _| table.edit(place, len, change));
         self.changed(target);
     }
 
     /// Gives the entry another deadline, or none.
     pub(super) fn set_deadline(&mut self, target: Target<'_>, place: Place, deadline: Option<u64>) {
-        self.table_mut(target.table).set_deadline(place, deadline);
+        self.change(target.table, |table, _| table.set_deadline(place, deadline));
         self.changed(target);
     }
 
     /// Takes an entry out; its boxed value is given back for the caller to drop.
     pub(super) fn remove_at(&mut self, target: Target<'_>, place: Place) -> Option<Box<Value>> {
-        let hasher = self.hasher.clone();
-        let value = self
-            .table_mut(target.table)
-            .remove(place, target.hash, |key| hasher.hash_one(key));
+        let rehash = |table: &mut Table, hasher: &ahash::RandomState| {
+            table.remove(place, target.hash, |key| hasher.hash_one(key))
+        };
+        let value = self.change(target.table, rehash);
         self.changed(target);
         value
     }
@@ -226,6 +238,7 @@ impl Stripe {
     /// Takes a whole table away, to be dropped when no lock is held.
     pub(super) fn take_table(&mut self, table: usize) -> Option<Box<Table>> {
         let taken = self.tables[table].take();
+        self.used -= taken.as_ref().map_or(0, |table| table.used_bytes());
         self.counters.changes += taken.as_ref().map_or(0, |table| table.len() as u64);
         self.watchers.table_changed(table, |key| {
             taken
@@ -244,6 +257,7 @@ impl Stripe {
             }
             self.watchers.table_changed(number, |_| true);
         }
+        self.used = 0;
     }
 
     /// Removes expired keys: visits at most `budget` buckets, returns the number removed.

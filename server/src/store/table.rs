@@ -133,6 +133,7 @@ pub(super) struct Table {
     volatile: usize,
     apart: usize,
     apart_bytes: usize,
+    index_bytes: usize,
 }
 
 #[inline]
@@ -143,7 +144,7 @@ fn tag_of(hash: u64) -> u8 {
 impl Table {
     /// An empty table whose memory comes from `pool`.
     pub(super) fn new(pool: &Arc<Pool>) -> Table {
-        Table {
+        let mut table = Table {
             first: Box::new([EMPTY; FIRST]),
             segments: Vec::new(),
             segment_shift: (pool.slab_bytes() / size_of::<Bucket>()).ilog2(),
@@ -155,7 +156,10 @@ impl Table {
             volatile: 0,
             apart: 0,
             apart_bytes: 0,
-        }
+            index_bytes: 0,
+        };
+        table.weigh_index();
+        table
     }
 
     /// How many entries there are.
@@ -175,16 +179,27 @@ impl Table {
 
     /// Bytes of the index alone.
     pub(super) fn index_bytes(&self) -> usize {
-        size_of::<[Bucket; FIRST]>()
+        self.index_bytes
+    }
+
+    /// Takes stock of the index after a part of it was allocated or freed.
+    fn weigh_index(&mut self) {
+        self.index_bytes = size_of::<[Bucket; FIRST]>()
             + self.segments.len() * self.arena.pool().slab_bytes()
             + self.segments.capacity() * size_of::<Segment>()
             + self.overflow.capacity() * size_of::<Bucket>()
-            + self.free_overflow.capacity() * 4
+            + self.free_overflow.capacity() * 4;
     }
 
     /// Bytes of the entries that are there, apart values included.
     pub(super) fn entry_bytes(&self) -> usize {
         self.arena.live_bytes() + self.apart_bytes
+    }
+
+    /// Bytes that count against the node's limit: entries and index.
+    #[inline]
+    pub(super) fn used_bytes(&self) -> usize {
+        self.arena.live_bytes() + self.apart_bytes + self.index_bytes
     }
 
     /// Bytes that the table holds in all: index, slabs, apart values.
@@ -486,6 +501,7 @@ impl Table {
     fn add_overflow(&mut self, last: u32) -> u32 {
         let index = self.free_overflow.pop().unwrap_or_else(|| {
             self.overflow.push(EMPTY);
+            self.weigh_index();
             (self.overflow.len() - 1) as u32
         });
         self.bucket_mut(last).tags.set_next(Some(index));
@@ -569,12 +585,14 @@ impl Table {
             unsafe { buckets.add(index).write(EMPTY) };
         }
         self.segments.push(Segment { buckets });
+        self.weigh_index();
     }
 
     fn drop_segment(&mut self) {
         if let Some(segment) = self.segments.pop() {
             // SAFETY: it came from the pool, and no bucket number refers to it any more.
             unsafe { self.arena.pool().give(segment.buckets.cast()) };
+            self.weigh_index();
         }
     }
 
@@ -591,6 +609,7 @@ impl Table {
         if self.free_overflow.len() == self.overflow.len() {
             self.overflow = Vec::new();
             self.free_overflow = Vec::new();
+            self.weigh_index();
         }
     }
 
