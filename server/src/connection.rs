@@ -69,6 +69,19 @@ impl Stream {
         }
     }
 
+    /// Whether the peer has closed its side with nothing left to read; if not, `cx` is woken when something
+    /// comes. Not known of a Unix socket.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0];
+        match self {
+            Stream::Tcp(stream) => matches!(
+                stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)),
+                Poll::Ready(Ok(0) | Err(_))
+            ),
+            Stream::Unix(_) => false,
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>> {
         let mut pieces = [io::IoSlice::new(&[]); PIECES];
         match (self, output.contiguous()) {
@@ -132,6 +145,8 @@ pub(crate) struct Connection {
     more: bool,
     large: Option<Large>,
     parked: Option<Parked>,
+    /// The place among those who wait for the end of a pause.
+    ticket: Option<u64>,
     /// Replies that the socket has not taken yet.
     output: Output,
     /// How much of the node's allowance for unauthenticated input this connection uses.
@@ -160,6 +175,7 @@ impl Connection {
             more: false,
             large: None,
             parked: None,
+            ticket: None,
             output: Output::default(),
             unauthenticated_bytes: 0,
         }
@@ -183,11 +199,22 @@ impl Connection {
             let now = Instant::now();
             let started = *started.get_or_insert(now);
             commands += self.turn(worker, cx, input, now);
+            if self.ticket.is_some() {
+                return self.wait_for_pause(cx);
+            }
             if commands >= TURN_COMMANDS || started.elapsed() >= TURN_TIME {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Sends what is left and waits, unless the peer has gone; the end of the pause wakes the task.
+    fn wait_for_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(self.flush(cx)).is_err() || self.client.peer.is_killed() || self.stream.poll_gone(cx) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     /// Works on one input: decode, execute, send. Returns how many commands ran.
@@ -203,15 +230,24 @@ impl Connection {
             None => self.decode(worker, &input.bytes[..input.len], &mut batch),
         };
         let stop = self.execute(worker, &input.bytes[..input.len], &batch, &mut output, now);
+        let decoded = match decoded {
+            // It was decoded before the AUTH in front of it had run: look again.
+            Err(error) if error.is_for_unauthenticated() && self.client.authenticated => {
+                self.more = true;
+                Ok(batch.requests().last().map_or(0, |request| request.end as usize))
+            }
+            decoded => decoded,
+        };
         let ran = match stop {
             Stop::Finished => batch.requests().len(),
             Stop::Before(next) | Stop::PausedBefore(next) => next,
         };
         self.keep_rest(worker, input, &batch, stop, decoded.as_ref().ok().copied());
-        if let Err(error) = decoded
-            && self.parked.is_none()
-        {
-            self.refuse(&error, &mut output);
+        match decoded {
+            // What was decoded before the error comes first; then it is found again.
+            Err(_) if self.parked.is_some() => self.more = true,
+            Err(error) if !self.client.close => self.refuse(&error, &mut output),
+            _ => {}
         }
         self.send(worker, cx, &mut output);
         worker.put_back(batch, output);
@@ -345,9 +381,6 @@ impl Connection {
             Stop::Before(next) | Stop::PausedBefore(next) if !self.client.close => {
                 let (batch, input) = batch.split_off(bytes, next);
                 self.parked = Some(Parked { batch, input });
-                if matches!(stop, Stop::PausedBefore(_)) {
-                    self.node.pause.park(&self.client.peer);
-                }
             }
             _ if self.client.close => {}
             _ => {
@@ -365,6 +398,12 @@ impl Connection {
         }
         if input.shared {
             worker.input = input.bytes;
+        }
+        let (peer, pause) = (&self.client.peer, &self.node.pause);
+        if matches!(stop, Stop::PausedBefore(_)) && self.parked.is_some() {
+            self.ticket = Some(pause.park(peer, self.ticket));
+        } else if let Some(ticket) = self.ticket.take() {
+            pause.leave(peer, ticket);
         }
         self.check_input(worker);
     }
@@ -394,7 +433,9 @@ impl Connection {
             peer.input_bytes.store(held, Ordering::Relaxed);
         }
         let (settings, node) = (&worker.settings, &self.node);
-        let mut over = held as u64 > settings.client_query_buffer_limit;
+        // Queued commands are input that waits, as in Redis.
+        let waiting = held + self.client.transaction_bytes();
+        let mut over = waiting as u64 > settings.client_query_buffer_limit;
         let counted = if self.client.authenticated { 0 } else { held };
         if counted != self.unauthenticated_bytes {
             let before = node
@@ -553,6 +594,9 @@ fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
 impl Drop for Connection {
     fn drop(&mut self) {
         let peer = &self.client.peer;
+        if let Some(ticket) = self.ticket {
+            self.node.pause.leave(peer, ticket);
+        }
         crate::commands::transaction::unwatch_all(&mut self.client.watches, &self.node.keyspace);
         crate::commands::monitor::leave(&self.node, peer);
         self.node

@@ -1,5 +1,6 @@
 //! The command handlers, by group.
 
+pub mod client;
 pub mod command;
 pub mod connection;
 pub mod monitor;

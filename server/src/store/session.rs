@@ -10,6 +10,26 @@ use std::sync::atomic::Ordering;
 #[derive(Default)]
 pub struct Held<'n>(Vec<(usize, Guard<'n>)>);
 
+impl Held<'_> {
+    fn stripe(&mut self, index: usize) -> &mut Stripe {
+        let place = self.0.binary_search_by_key(&index, |(number, _)| *number);
+        self.0[place.expect("a command opens only keys that it declared")]
+            .1
+            .stripe()
+    }
+}
+
+/// What a transaction holds, as its commands see it; a trait, so that lending it costs nothing.
+trait Lender {
+    fn stripe(&mut self, index: usize) -> &mut Stripe;
+}
+
+impl Lender for Held<'_> {
+    fn stripe(&mut self, index: usize) -> &mut Stripe {
+        Held::stripe(self, index)
+    }
+}
+
 /// A view of the keyspace for the length of one command.
 pub struct Store<'n> {
     keyspace: &'n Keyspace,
@@ -22,6 +42,8 @@ pub struct Store<'n> {
     /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
     pub touch: bool,
     held: Held<'n>,
+    /// What the transaction holds of which this is one command; then nothing is held here.
+    lent: Option<&'n mut (dyn Lender + 'n)>,
     /// A key whose hash is known already: where it stands in memory, and the hash.
     hint: (*const u8, u64),
 }
@@ -37,6 +59,7 @@ impl<'n> Store<'n> {
             eviction,
             touch: true,
             held: Held::default(),
+            lent: None,
             hint,
         }
     }
@@ -83,18 +106,19 @@ impl<'n> Store<'n> {
     }
 
     fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
+        if let Some(lent) = &mut self.lent {
+            return Guard::Held(lent.stripe(index));
+        }
         if self.held.0.is_empty() {
             return Guard::Own(self.keyspace.lock(index));
         }
-        let place = self.held.0.binary_search_by_key(&index, |(number, _)| *number);
-        let held = &mut self.held.0[place.expect("a command opens only keys that it declared")].1;
-        Guard::Held(held.stripe())
+        Guard::Held(self.held.stripe(index))
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
     /// nothing if stripes are held already: a transaction holds those of all its commands.
     pub fn hold<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
-        if !self.held.0.is_empty() {
+        if self.lent.is_some() || !self.held.0.is_empty() {
             return;
         }
         let mut indices: Vec<usize> = keys
@@ -118,41 +142,43 @@ impl<'n> Store<'n> {
 
     /// Holds every stripe.
     pub fn hold_all(&mut self) {
-        if self.held.0.len() < self.keyspace.stripes.len() {
+        if self.lent.is_none() && self.held.0.len() < self.keyspace.stripes.len() {
             self.held = Held::default();
             let indices: Vec<usize> = (0..self.keyspace.stripes.len()).collect();
             self.take_all(&indices);
         }
     }
 
-    /// Lets go of what is held.
+    /// Lets go of what this holds; what a transaction holds it keeps.
     pub fn release(&mut self) {
         self.held = Held::default();
     }
 
     /// A view for one command of a transaction: it works under what this one holds.
     pub fn lend(&mut self, database: usize) -> Store<'_> {
-        let held = self
-            .held
-            .0
-            .iter_mut()
-            .map(|(index, guard)| (*index, Guard::Held(guard.stripe())));
+        let lent: Option<&mut dyn Lender> = match &mut self.lent {
+            Some(lent) => Some(&mut **lent),
+            None if self.held.0.is_empty() => None,
+            None => Some(&mut self.held),
+        };
         Store {
-            held: Held(held.collect()),
             keyspace: self.keyspace,
             database,
+            now_ms: self.now_ms,
+            eviction: self.eviction,
+            touch: self.touch,
+            held: Held::default(),
+            lent,
             hint: (std::ptr::null(), 0),
-            ..*self
         }
     }
 
     /// Registers `dirty` for the next change of a key, unless the key has expired already.
     pub fn watch(&mut self, database: usize, key: &[u8], dirty: &Dirty) {
         let hash = self.hash(key);
-        let table = self.keyspace.table_of(database);
-        let now_ms = self.now_ms;
-        let index = self.keyspace.index(hash);
-        let mut guard = self.guard(index);
+        let (keyspace, now_ms) = (self.keyspace, self.now_ms);
+        let mut guard = self.guard(keyspace.index(hash));
+        let table = keyspace.table_of(database);
         let stripe = guard.stripe();
         // Removing it now keeps its later reclaim from looking like a change.
         stripe.find(Target {
@@ -166,9 +192,10 @@ impl<'n> Store<'n> {
 
     /// Forgets a watch.
     pub fn unwatch(&mut self, database: usize, key: &[u8], dirty: &Dirty) {
-        let index = self.keyspace.index(self.hash(key));
-        let table = self.keyspace.table_of(database);
-        self.guard(index).stripe().watchers.unwatch(table, key, dirty);
+        let keyspace = self.keyspace;
+        let mut guard = self.guard(keyspace.index(self.hash(key)));
+        let table = keyspace.table_of(database);
+        guard.stripe().watchers.unwatch(table, key, dirty);
     }
 
     /// How many keys the database has, expired ones that were not reclaimed yet included.
@@ -212,11 +239,12 @@ impl<'n> Store<'n> {
 
     /// Swaps two databases for everybody at once.
     pub fn swap(&mut self, first: usize, second: usize) {
-        let mine = self.held.0.is_empty();
+        let mine = self.lent.is_none() && self.held.0.is_empty();
         self.hold_all();
         let keyspace = self.keyspace;
         let (one, two) = (keyspace.table_of(first), keyspace.table_of(second));
-        for (_, guard) in &mut self.held.0 {
+        for index in 0..keyspace.stripes.len() {
+            let mut guard = self.guard(index);
             let stripe = guard.stripe();
             for (table, other) in [(one, two), (two, one)] {
                 let here = |number: usize, key: &[u8]| {
