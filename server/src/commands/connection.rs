@@ -75,6 +75,7 @@ pub fn ping(call: &mut Call<'_>) -> Outcome {
 /// QUIT
 pub fn quit(call: &mut Call<'_>) -> Outcome {
     call.client.close = true;
+    monitor::leave(call.node, &call.client.peer);
     call.reply.ok();
     Ok(())
 }
