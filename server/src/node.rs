@@ -68,6 +68,12 @@ struct PauseState {
 }
 
 impl Pause {
+    /// Whether a pause may be in force.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
     /// Whether a command must wait, which only a `write` must if just writes are held back.
     #[inline]
     pub fn holds(&self, write: bool) -> bool {
