@@ -65,6 +65,8 @@ pub struct Client {
     pub watches: Watches,
     /// Whether replies are sent.
     pub reply_mode: ReplyMode,
+    /// EXEC is running this connection's queue.
+    pub executing: bool,
     /// Close the connection when the reply is out.
     pub close: bool,
 }
@@ -80,6 +82,7 @@ impl Client {
             transaction: None,
             watches: Watches::default(),
             reply_mode: ReplyMode::On,
+            executing: false,
             close: false,
         }
     }

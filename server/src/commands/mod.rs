@@ -1,7 +1,14 @@
 //! The command handlers, by group.
 
 pub mod command;
+pub mod config;
 pub mod connection;
+pub mod debug;
+pub mod info;
+pub mod latency;
+pub mod memory;
 pub mod monitor;
+pub mod server;
+pub mod slowlog;
 pub mod string;
 pub mod transaction;

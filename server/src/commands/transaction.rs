@@ -136,9 +136,11 @@ pub fn watch(call: &mut Call<'_>) -> Outcome {
 
 /// UNWATCH
 pub fn unwatch(call: &mut Call<'_>) -> Outcome {
-    // Inside EXEC the stripes are held, and EXEC has forgotten the watches already.
-    unwatch_all(&mut call.client.watches, &call.node.keyspace);
-    call.client.peer.watched.store(0, Ordering::Relaxed);
+    // Inside EXEC stripes are held, so taking one could wait forever; EXEC forgets the watches at its end.
+    if !call.client.executing {
+        unwatch_all(&mut call.client.watches, &call.node.keyspace);
+        call.client.peer.watched.store(0, Ordering::Relaxed);
+    }
     call.reply.ok();
     Ok(())
 }
@@ -160,7 +162,9 @@ pub fn exec(call: &mut Call<'_>) -> Outcome {
     if call.client.watches.dirty.load(Ordering::Acquire) {
         call.reply.null_array();
     } else {
+        call.client.executing = true;
         run_all(call, &queue);
+        call.client.executing = false;
     }
     call.store.release();
     end(call);
@@ -189,7 +193,8 @@ fn hold(store: &mut Store<'_>, queue: &[Queued]) {
 
 /// Whether a command without key arguments still opens keys or counts them.
 fn works_on_keys(command: &Command) -> bool {
-    command.flags.has_any(flag::WRITE.with(flag::READONLY))
+    let works = flag::WRITE.with(flag::READONLY).with(flag::WHOLE_KEYSPACE);
+    command.flags.has_any(works)
 }
 
 fn run_all(call: &mut Call<'_>, queue: &[Queued]) {

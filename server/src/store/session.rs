@@ -82,7 +82,7 @@ impl<'n> Store<'n> {
         Key::new(keyspace, guard, target, eviction, touch)
     }
 
-    fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
+    pub(super) fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
         if self.held.0.is_empty() {
             return Guard::Own(self.keyspace.lock(index));
         }
