@@ -109,7 +109,6 @@ pub(crate) struct Scene<'w> {
 
 /// What the connections of one thread share.
 pub(crate) struct Worker {
-    pub(crate) index: usize,
     pub(crate) node: Arc<Node>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) settings: Arc<Settings>,
@@ -136,7 +135,6 @@ impl Worker {
     fn new(index: usize, node: Arc<Node>) -> Worker {
         let settings = node.config.settings();
         Worker {
-            index,
             stats: Arc::clone(&node.workers[index]),
             generation: node.config.generation(),
             eviction: eviction(&settings),

@@ -373,7 +373,7 @@ mod tests {
 
     #[test]
     fn digests_are_those_of_redis() {
-        let keyspace = Keyspace::new(Shape::for_limit(1 << 24, 2));
+        let keyspace = Keyspace::new(Shape::suiting(1 << 24, 1, 2));
         let eviction = node::eviction(&crate::config::Settings::default());
         let mut store = Store::new(&keyspace, 0, 1000, &eviction);
         store.key(b"foo").set(NewValue::Bytes(b"bar"), None);

@@ -1,9 +1,11 @@
 //! The command handlers, by group.
 
+pub mod bitmap;
 pub mod command;
 pub mod config;
 pub mod connection;
 pub mod debug;
+pub mod expiry;
 pub mod info;
 pub mod latency;
 pub mod memory;
@@ -12,3 +14,6 @@ pub mod server;
 pub mod slowlog;
 pub mod string;
 pub mod transaction;
+
+#[cfg(test)]
+mod tests;

@@ -360,6 +360,7 @@ struct Cursor<'i, 'b> {
 }
 
 impl Cursor<'_, '_> {
+    #[inline]
     fn start(&mut self, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
         if self.input[0] != b'*' {
             return self.inline();
@@ -376,6 +377,7 @@ impl Cursor<'_, '_> {
         self.arguments(missing.max(0), at, None, keep)
     }
 
+    #[inline(never)]
     fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
         let mut at = partial.at;
         if partial.closing && self.input.len() < at + 2 {
@@ -401,6 +403,7 @@ impl Cursor<'_, '_> {
     }
 
     /// Reads `missing` arguments from offset `at` on; keeps what it found if one is incomplete.
+    #[inline]
     fn arguments(
         &mut self,
         mut missing: i64,
@@ -436,6 +439,7 @@ impl Cursor<'_, '_> {
         Ok((Step::Done, at))
     }
 
+    #[cold]
     fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
         let first = self
             .batch
@@ -478,23 +482,26 @@ impl Cursor<'_, '_> {
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.
     #[inline]
     fn length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let Some(&marker) = self.input.get(at) else {
-            return Ok(None);
-        };
-        if marker != b'$' {
-            // Redis looks for the line's end first, and says so only then.
-            return match self.number(at, ProtocolError::LengthTooLong)? {
-                Some(_) => Err(ProtocolError::NoBulk(marker)),
-                None => Ok(None),
-            };
+        match self.input.get(at..) {
+            Some([b'$', line @ ..]) => match short_number(line) {
+                Some((len, taken)) => Ok(Some((len, at + 1 + taken))),
+                None => self.long_length(at),
+            },
+            Some([_, ..]) => self.long_length(at),
+            _ => Ok(None),
         }
-        // Most lengths have one or two digits.
-        if let [first @ b'0'..=b'9', b'\r', _, ..] = self.input[at + 1..] {
-            return Ok(Some((usize::from(first - b'0'), at + 4)));
-        }
+    }
+
+    /// What `length` leaves over: lengths of four digits and more, and everything that is wrong.
+    #[inline(never)]
+    fn long_length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
         let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else {
             return Ok(None);
         };
+        if self.input[at] != b'$' {
+            // Redis looks for the line's end first, and says so only then.
+            return Err(ProtocolError::NoBulk(self.input[at]));
+        }
         let len = len
             .filter(|&len| (0..=self.limits.bulk_bytes).contains(&len))
             .ok_or(ProtocolError::Length)?;
@@ -508,26 +515,14 @@ impl Cursor<'_, '_> {
     /// nothing while the line is incomplete.
     #[inline]
     fn number(&self, at: usize, too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-        let line = &self.input[at..];
-        let mut value = 0i64;
-        // Up to five digits here, which cannot overflow and spare the general parser.
-        for (index, &byte) in line.iter().take(6).enumerate() {
-            match byte {
-                b'0'..=b'9' if index < 5 => value = value * 10 + i64::from(byte - b'0'),
-                b'\r' if index > 0 && (line[0] != b'0' || index == 1) => {
-                    return Ok((line.len() > index + 1).then_some((Some(value), at + index + 2)));
-                }
-                _ => break,
-            }
+        let line = self.input.get(at..).unwrap_or_default();
+        if let Some((value, taken)) = short_number(line) {
+            return Ok(Some((Some(value as i64), at + taken)));
         }
-        match line.iter().position(|&byte| byte == b'\r') {
-            Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), at + end + 2))),
-            Some(_) => Ok(None),
-            None if line.len() > MAX_LINE => Err(too_long),
-            None => Ok(None),
-        }
+        long_number(line, too_long).map(|found| found.map(|(value, taken)| (value, at + taken)))
     }
 
+    #[inline(never)]
     fn inline(&mut self) -> Result<(Step, usize), ProtocolError> {
         let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
             if self.input.len() > MAX_LINE {
@@ -545,5 +540,30 @@ impl Cursor<'_, '_> {
             self.batch.owned.push(Bytes::from(arg));
         }
         Ok((Step::Done, end + 1))
+    }
+}
+
+/// A number of one to three digits and its line end, as most are: its value, and the bytes of the line.
+#[inline]
+fn short_number(line: &[u8]) -> Option<(usize, usize)> {
+    let digit = |byte: u8| usize::from(byte - b'0');
+    match *line {
+        [a @ b'0'..=b'9', b'\r', _, ..] => Some((digit(a), 3)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => Some((digit(a) * 10 + digit(b), 4)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
+            Some((digit(a) * 100 + digit(b) * 10 + digit(c), 5))
+        }
+        _ => None,
+    }
+}
+
+/// Any line: the number in it, if it is one, and the bytes of the line with its end.
+#[inline(never)]
+fn long_number(line: &[u8], too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    match line.iter().position(|&byte| byte == b'\r') {
+        Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), end + 2))),
+        Some(_) => Ok(None),
+        None if line.len() > MAX_LINE => Err(too_long),
+        None => Ok(None),
     }
 }

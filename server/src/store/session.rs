@@ -97,10 +97,38 @@ impl<'n> Store<'n> {
         if !self.held.0.is_empty() {
             return;
         }
-        let mut indices: Vec<usize> = keys
+        let indices = keys
             .into_iter()
             .map(|key| self.keyspace.index(self.hash(key)))
             .collect();
+        self.take_sorted(indices);
+    }
+
+    /// As `hold`, for keys whose hashes are known.
+    pub fn hold_hashes(&mut self, hashes: &[u64]) {
+        if self.held.0.is_empty() {
+            self.take_sorted(hashes.iter().map(|&hash| self.keyspace.index(hash)).collect());
+        }
+    }
+
+    /// Asks the cache for the entries of keys, given by their hashes, whose stripes are held.
+    pub fn prefetch(&mut self, hashes: &[u64]) {
+        let number = self.keyspace.table_of(self.database);
+        for &hash in hashes {
+            let index = self.keyspace.index(hash);
+            if let Some(table) = self.guard(index).stripe().table(number) {
+                table.prefetch_bucket(hash);
+            }
+        }
+        for &hash in hashes {
+            let index = self.keyspace.index(hash);
+            if let Some(table) = self.guard(index).stripe().table(number) {
+                table.prefetch_entry(hash);
+            }
+        }
+    }
+
+    fn take_sorted(&mut self, mut indices: Vec<usize>) {
         indices.sort_unstable();
         indices.dedup();
         self.take_all(&indices);

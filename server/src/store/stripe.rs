@@ -1,11 +1,13 @@
 //! One lock's part of the keyspace: a table per database, and the one funnel for change.
 
+use super::arena::Pool;
 use super::entry::{self, Content, Entry, Parts};
 use super::eviction::{self, Eviction};
 use super::table::{Place, Table};
 use super::value::{Text, Value};
 use super::watch::Watchers;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What is stored for a key.
 pub enum NewValue<'a> {
@@ -13,6 +15,8 @@ pub enum NewValue<'a> {
     Bytes(&'a [u8]),
     /// A string that may be kept as it is.
     Shared(Bytes),
+    /// The same, computed by a command and not given by a client, which OBJECT ENCODING tells apart.
+    Built(Bytes),
     /// Any other value.
     Boxed(Box<Value>),
 }
@@ -58,7 +62,7 @@ pub struct Stripe {
     pub(super) watchers: Watchers,
     pub(super) counters: Counters,
     hasher: ahash::RandomState,
-    slab_bytes: usize,
+    pool: Arc<Pool>,
     /// What the node's total has been told of this stripe.
     pub(super) published: usize,
     /// Where the background reclaim of expired keys goes on: table and scan cursor.
@@ -66,13 +70,13 @@ pub struct Stripe {
 }
 
 impl Stripe {
-    pub(super) fn new(hasher: ahash::RandomState, slab_bytes: usize, tables: usize) -> Stripe {
+    pub(super) fn new(hasher: ahash::RandomState, pool: Arc<Pool>, tables: usize) -> Stripe {
         Stripe {
             tables: (0..tables).map(|_| None).collect(),
             watchers: Watchers::default(),
             counters: Counters::default(),
             hasher,
-            slab_bytes,
+            pool,
             published: 0,
             reclaim_at: (0, 0),
         }
@@ -160,22 +164,23 @@ impl Stripe {
                 .and_then(|table| table.find(target.hash, target.key))
         };
         let place = known.unwrap_or_else(find);
-        let slab_bytes = self.slab_bytes;
-        let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(slab_bytes)));
+        let pool = &self.pool;
+        let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(pool)));
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
+        let built = matches!(value, NewValue::Built(_));
         let content = match value {
             NewValue::Bytes(bytes) if fits(bytes.len()) => Content::Inline(bytes),
             NewValue::Bytes(bytes) => Content::Apart(Box::new(Value::Text(Text::new(Bytes::copy_from_slice(bytes))))),
-            NewValue::Shared(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
-            NewValue::Shared(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
+            NewValue::Shared(ref bytes) | NewValue::Built(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
+            NewValue::Shared(bytes) | NewValue::Built(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
             NewValue::Boxed(value) => Content::Apart(value),
         };
         let parts = Parts {
             key: target.key,
             content,
             deadline,
-            built: false,
+            built,
             meta,
         };
         match place {
