@@ -233,13 +233,17 @@ fn populate(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
+/// The number that Redis replies with here.
+#[expect(clippy::approx_constant, reason = "clients' tests expect these digits")]
+const SAMPLE_DOUBLE: f64 = 3.141;
+
 fn protocol(call: &mut Call<'_>) -> Outcome {
     let reply = &mut call.reply;
     let resp3 = reply.version() == Version::Resp3;
     match call.args[2].to_ascii_lowercase().as_slice() {
         b"string" => reply.bulk(b"Hello World"),
         b"integer" => reply.int(12345),
-        b"double" => reply.double(3.141),
+        b"double" => reply.double(SAMPLE_DOUBLE),
         b"null" => reply.null(),
         b"array" => {
             reply.array(3);

@@ -39,7 +39,7 @@ pub(super) fn server(text: &mut Text, source: &Source<'_>) {
     text.field("uptime_in_days", uptime / SECONDS_PER_DAY);
     text.field("hz", HOUSEKEEPING_HZ);
     text.field("configured_hz", configured_hz);
-    text.field("lru_clock", source.now_ms / 1000 & 0x00ff_ffff);
+    text.field("lru_clock", (source.now_ms / 1000) & 0x00ff_ffff);
     text.field("executable", executable.display());
     text.field("config_file", file.display());
     text.field("io_threads_active", 0);
