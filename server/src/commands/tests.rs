@@ -179,7 +179,7 @@ fn call(command: &Command, choice: usize, wanted: impl Fn(usize) -> bool) -> Vec
     let mut call: Vec<String> = command.full_name.split('|').map(str::to_owned).collect();
     let mut keys = Keys::default();
     for (number, arg) in command.args.iter().enumerate() {
-        for _ in 0..if arg.multiple && choice % 2 == 0 { 2 } else { 1 } {
+        for _ in 0..if arg.multiple && choice.is_multiple_of(2) { 2 } else { 1 } {
             if !arg.optional || wanted(number) {
                 words(arg, choice, &mut keys, &mut call);
             }

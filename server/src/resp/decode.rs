@@ -61,6 +61,16 @@ pub enum ProtocolError {
     LengthUnauthenticated,
 }
 
+impl ProtocolError {
+    /// Whether the request is refused only because the connection is not authenticated.
+    pub fn is_for_unauthenticated(&self) -> bool {
+        matches!(
+            self,
+            ProtocolError::CountUnauthenticated | ProtocolError::LengthUnauthenticated
+        )
+    }
+}
+
 /// Where an argument is: a range of the input, or with the top bit of `start` an owned one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
@@ -210,11 +220,6 @@ impl<'a> Args<'a> {
         let args = *self;
         (0..args.len()).map(move |index| args.get(index).unwrap_or_default())
     }
-
-    /// Owned copies, for a request that runs later.
-    pub fn to_vec(&self) -> Vec<Bytes> {
-        (0..self.len()).map(|index| self.shared(index)).collect()
-    }
 }
 
 impl Index<usize> for Args<'_> {
@@ -230,28 +235,59 @@ impl Index<usize> for Args<'_> {
 #[derive(Default, Debug)]
 pub struct OwnedArgs {
     spans: Vec<Span>,
+    input: Vec<u8>,
     owned: Vec<Bytes>,
 }
 
 impl OwnedArgs {
-    /// Takes over the arguments of a request.
+    /// Arguments that each have an allocation of their own already.
     pub fn new(args: Vec<Bytes>) -> OwnedArgs {
-        let spans = (0..args.len())
-            .map(|index| Span {
-                start: OWNED | index as u32,
-                len: 0,
-            })
-            .collect();
-        OwnedArgs { spans, owned: args }
+        let spans = (0..args.len()).map(|index| Span {
+            start: OWNED | index as u32,
+            len: 0,
+        });
+        OwnedArgs {
+            spans: spans.collect(),
+            input: Vec::new(),
+            owned: args,
+        }
+    }
+
+    /// A copy of a request's arguments, in one piece but for those that can be shared.
+    pub fn copy(args: Args<'_>) -> OwnedArgs {
+        let inline = (0..args.len()).filter(|&index| !args.is_owned(index));
+        let mut copy = OwnedArgs {
+            spans: Vec::with_capacity(args.len()),
+            input: Vec::with_capacity(inline.map(|index| args[index].len()).sum()),
+            owned: Vec::new(),
+        };
+        for index in 0..args.len() {
+            if args.is_owned(index) {
+                let start = OWNED | copy.owned.len() as u32;
+                copy.spans.push(Span { start, len: 0 });
+                copy.owned.push(args.shared(index));
+            } else {
+                let (start, len) = (copy.input.len() as u32, args[index].len() as u32);
+                copy.spans.push(Span { start, len });
+                copy.input.extend_from_slice(&args[index]);
+            }
+        }
+        copy
     }
 
     /// A view of them.
     pub fn args(&self) -> Args<'_> {
         Args {
-            input: &[],
+            input: &self.input,
             spans: &self.spans,
             owned: &self.owned,
         }
+    }
+
+    /// Bytes that they take, shared ones included.
+    pub fn held_bytes(&self) -> usize {
+        let shared: usize = self.owned.iter().map(|bytes| bytes.len() + size_of::<Bytes>()).sum();
+        self.spans.capacity() * size_of::<Span>() + self.input.capacity() + shared
     }
 }
 

@@ -6,7 +6,7 @@ use crate::command::bits::flag::{
     ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, WHOLE_KEYSPACE, WRITE,
 };
 use crate::command::{Command, Flags, Group, Handler, category};
-use crate::commands::{debug, info, server};
+use crate::commands::{debug, info, monitor, server};
 
 const GROUP: Group = Group::Server;
 
@@ -86,7 +86,7 @@ pub(super) const ROWS: &[Command] = &[
     cmd("lolwut", server::lolwut, -1, &[READONLY, FAST])
         .doc("5.0.0", "Shows the version, with a picture.", "O(1)")
         .args(&[integer("version").after("VERSION").optional()]),
-    cmd("monitor", pending, 1, &[ADMIN, NOSCRIPT, LOADING, STALE]).doc(
+    cmd("monitor", monitor::monitor, 1, &[ADMIN, NOSCRIPT, LOADING, STALE]).doc(
         "1.0.0",
         "Streams every command that the server runs.",
         "O(1)",
