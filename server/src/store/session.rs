@@ -1,7 +1,7 @@
 //! What one command sees of the keyspace: a database, a time, and the stripes it holds.
 
 use super::eviction::Eviction;
-use super::key::{Guard, Key};
+use super::key::{Guard, Key, Text, WrongType};
 use super::stripe::{Stripe, Target};
 use super::{Dirty, Flushed, Keyspace};
 use std::sync::atomic::Ordering;
@@ -118,6 +118,27 @@ impl<'n> Store<'n> {
     #[inline]
     pub fn holds(&self) -> bool {
         !matches!(self.locks, Locks::None)
+    }
+
+    /// Hands the string of a key to `reply`, counted as a read: the whole of GET, without the steps that
+    /// only a key that stays open needs.
+    ///
+    /// # Errors
+    /// `WrongType` if the value is no string; `reply` was not called.
+    #[inline]
+    pub fn read_text<R>(&mut self, key: &[u8], reply: impl FnOnce(Option<Text<'_>>) -> R) -> Result<R, WrongType> {
+        let hash = self.hash(key);
+        let (keyspace, database, now_ms) = (self.keyspace, self.database, self.now_ms);
+        let eviction = self.touch.then_some(self.eviction);
+        let mut guard = self.guard(keyspace.index(hash));
+        let table = keyspace.table_of(database);
+        let target = Target {
+            table,
+            key,
+            hash,
+            now_ms,
+        };
+        Ok(reply(guard.stripe().read_text(target, eviction)?))
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
