@@ -115,10 +115,15 @@ impl<'n> Store<'n> {
         Guard::Held(self.held.stripe(index))
     }
 
+    /// Whether stripes are held, by this or by the transaction that it is part of.
+    fn holds(&self) -> bool {
+        self.lent.is_some() || !self.held.0.is_empty()
+    }
+
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
     /// nothing if stripes are held already: a transaction holds those of all its commands.
     pub fn hold<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
-        if self.lent.is_some() || !self.held.0.is_empty() {
+        if self.holds() {
             return;
         }
         let indices = keys
@@ -130,7 +135,7 @@ impl<'n> Store<'n> {
 
     /// As `hold`, for keys whose hashes are known.
     pub fn hold_hashes(&mut self, hashes: &[u64]) {
-        if self.held.0.is_empty() {
+        if !self.holds() {
             self.take_sorted(hashes.iter().map(|&hash| self.keyspace.index(hash)).collect());
         }
     }
@@ -267,7 +272,7 @@ impl<'n> Store<'n> {
 
     /// Swaps two databases for everybody at once.
     pub fn swap(&mut self, first: usize, second: usize) {
-        let mine = self.lent.is_none() && self.held.0.is_empty();
+        let mine = !self.holds();
         self.hold_all();
         let keyspace = self.keyspace;
         let (one, two) = (keyspace.table_of(first), keyspace.table_of(second));
