@@ -103,6 +103,11 @@ impl Batch {
         &self.requests
     }
 
+    /// Where the last request ends in the input.
+    pub fn end(&self) -> usize {
+        self.requests.last().map_or(0, |request| request.end as usize)
+    }
+
     /// The arguments of a request; `input` is what was decoded.
     #[inline]
     pub fn args<'a>(&'a self, input: &'a [u8], request: Request) -> Args<'a> {
@@ -157,7 +162,7 @@ impl Batch {
 }
 
 /// The arguments of one request; number 0 is the command's name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Args<'a> {
     input: &'a [u8],
     spans: &'a [Span],
@@ -307,11 +312,6 @@ pub struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-enum Step {
-    Done,
-    More,
-}
-
 impl Decoder {
     /// Decodes complete requests from `input` into `batch`, at most `max` of them, and returns how many
     /// bytes they took. What is left over must come again at the head of the next input.
@@ -325,36 +325,23 @@ impl Decoder {
         batch: &mut Batch,
         max: usize,
     ) -> Result<usize, ProtocolError> {
-        let mut consumed = 0;
-        while consumed < input.len() && batch.requests.len() < max {
-            let state = self.partial.take();
-            let first = batch.spans.len();
-            let mut request = Cursor {
-                input: &input[consumed..],
-                base: consumed,
-                limits,
-                batch,
-            };
-            let (step, at) = match state {
-                Some(partial) => request.resume(*partial, &mut self.partial)?,
-                None => request.start(&mut self.partial)?,
-            };
-            match step {
-                Step::More => break,
-                Step::Done => {
-                    consumed += at;
-                    let count = (batch.spans.len() - first) as u32;
-                    if count > 0 {
-                        batch.requests.push(Request {
-                            first: first as u32,
-                            count,
-                            end: consumed as u32,
-                        });
-                    }
-                }
+        let mut cursor = Cursor {
+            input,
+            start: 0,
+            limits,
+            batch,
+        };
+        if let Some(partial) = self.partial.take()
+            && !cursor.resume(*partial, &mut self.partial)?
+        {
+            return Ok(0);
+        }
+        while cursor.start < input.len() && cursor.batch.requests.len() < max {
+            if !cursor.request(&mut self.partial)? {
+                break;
             }
         }
-        Ok(consumed)
+        Ok(cursor.start)
     }
 
     /// If the decoder waits for the rest of a large argument: its length, and from which offset of the
@@ -386,23 +373,24 @@ impl Decoder {
     }
 }
 
-/// Reads one request at the head of `input`.
+/// Reads requests from an input, one after the other. The methods return false where the request at
+/// `start` is incomplete; what was found of it is then in `keep`.
 struct Cursor<'i, 'b> {
     input: &'i [u8],
-    /// Where `input` stands in the whole, to which spans refer.
-    base: usize,
+    /// Where the request begins that is being read.
+    start: usize,
     limits: Limits,
     batch: &'b mut Batch,
 }
 
 impl Cursor<'_, '_> {
     #[inline]
-    fn start(&mut self, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
-        if self.input[0] != b'*' {
+    fn request(&mut self, keep: &mut Option<Box<Partial>>) -> Result<bool, ProtocolError> {
+        if self.input[self.start] != b'*' {
             return self.inline();
         }
-        let Some((count, at)) = self.number(1, ProtocolError::CountTooLong)? else {
-            return Ok((Step::More, 0));
+        let Some((count, at)) = self.number(self.start + 1, ProtocolError::CountTooLong)? else {
+            return Ok(false);
         };
         let missing = count
             .filter(|&count| count <= i64::from(i32::MAX))
@@ -414,31 +402,21 @@ impl Cursor<'_, '_> {
     }
 
     #[inline(never)]
-    fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
+    fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<bool, ProtocolError> {
         let mut at = partial.at;
         if partial.closing && self.input.len() < at + 2 {
             *keep = Some(Box::new(partial));
-            return Ok((Step::More, 0));
+            return Ok(false);
         }
         at += if partial.closing { 2 } else { 0 };
-        let (owned, base) = (self.batch.owned.len() as u32, self.base as u32);
-        self.batch
-            .spans
-            .extend(partial.spans.iter().map(|span| match span.start & OWNED {
-                0 => Span {
-                    start: span.start + base,
-                    ..*span
-                },
-                _ => Span {
-                    start: span.start + owned,
-                    ..*span
-                },
-            }));
-        self.batch.owned.extend(partial.owned);
+        // A request that goes on is the first of its input, so its spans become the batch's as they are:
+        // copying them at each read would take time quadratic in the length of the request.
+        debug_assert!(self.batch.requests.is_empty() && self.start == 0);
+        (self.batch.spans, self.batch.owned) = (partial.spans, partial.owned);
         self.arguments(partial.missing, at, partial.bulk, keep)
     }
 
-    /// Reads `missing` arguments from offset `at` on; keeps what it found if one is incomplete.
+    /// Reads `missing` arguments from offset `at` on.
     #[inline]
     fn arguments(
         &mut self,
@@ -446,73 +424,78 @@ impl Cursor<'_, '_> {
         mut at: usize,
         mut bulk: Option<usize>,
         keep: &mut Option<Box<Partial>>,
-    ) -> Result<(Step, usize), ProtocolError> {
+    ) -> Result<bool, ProtocolError> {
         while missing > 0 {
-            let len = match bulk.take() {
-                Some(len) => len,
-                None => match self.length(at)? {
-                    Some((len, next)) => {
-                        at = next;
-                        len
-                    }
-                    None => {
-                        self.keep(keep, missing, at, None);
-                        return Ok((Step::More, 0));
-                    }
-                },
+            let found = match bulk.take() {
+                Some(len) => Some((len, at)),
+                None => self.length(at)?,
             };
-            if self.input.len() < at + len + 2 {
-                self.keep(keep, missing, at, Some(len));
-                return Ok((Step::More, 0));
+            let Some((len, begin)) = found else {
+                self.keep(keep, missing, at, None);
+                return Ok(false);
+            };
+            if self.input.len() < begin + len + 2 {
+                self.keep(keep, missing, begin, Some(len));
+                return Ok(false);
             }
             self.batch.spans.push(Span {
-                start: (self.base + at) as u32,
+                start: begin as u32,
                 len: len as u32,
             });
-            at += len + 2;
+            at = begin + len + 2;
             missing -= 1;
         }
-        Ok((Step::Done, at))
+        self.finish(at);
+        Ok(true)
+    }
+
+    /// Enters the request that ends at `end`, unless it has no arguments, and goes on behind it.
+    #[inline]
+    fn finish(&mut self, end: usize) {
+        let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
+        let count = self.batch.spans.len() as u32 - first;
+        self.start = end;
+        if count > 0 {
+            self.batch.requests.push(Request {
+                first,
+                count,
+                end: end as u32,
+            });
+        }
     }
 
     #[cold]
     fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
-        let first = self
-            .batch
-            .requests
-            .last()
-            .map_or(0, |request| (request.first + request.count) as usize);
-        let base = self.base as u32;
-        let owned_first = self.owned_before(first);
-        let spans = self.batch.spans.drain(first..).map(|span| match span.start & OWNED {
-            0 => Span {
-                start: span.start - base,
-                ..span
-            },
-            _ => Span {
-                start: span.start - owned_first,
-                ..span
-            },
-        });
-        let spans = spans.collect();
-        let owned = self.batch.owned.split_off(owned_first as usize);
+        let (spans, owned) = if self.start == 0 {
+            (
+                std::mem::take(&mut self.batch.spans),
+                std::mem::take(&mut self.batch.owned),
+            )
+        } else {
+            let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
+            (self.cut_spans(first as usize), Vec::new())
+        };
         *keep = Some(Box::new(Partial {
             spans,
             owned,
             missing,
             bulk,
             closing: false,
-            at,
+            at: at - self.start,
         }));
     }
 
-    /// How many owned arguments belong to the requests before span number `first`.
-    fn owned_before(&self, first: usize) -> u32 {
-        let of_this = self.batch.spans[first..]
-            .iter()
-            .filter(|span| span.start & OWNED != 0)
-            .count();
-        (self.batch.owned.len() - of_this) as u32
+    /// Takes the spans from number `first` on out of the batch, relative to this request. None of them is
+    /// owned: only an inline request and a resumed one have owned arguments.
+    fn cut_spans(&mut self, first: usize) -> Vec<Span> {
+        let base = self.start as u32;
+        let spans = self.batch.spans.drain(first..);
+        spans
+            .map(|span| Span {
+                start: span.start - base,
+                ..span
+            })
+            .collect()
     }
 
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.
@@ -559,14 +542,15 @@ impl Cursor<'_, '_> {
     }
 
     #[inline(never)]
-    fn inline(&mut self) -> Result<(Step, usize), ProtocolError> {
-        let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
-            if self.input.len() > MAX_LINE {
+    fn inline(&mut self) -> Result<bool, ProtocolError> {
+        let rest = &self.input[self.start..];
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            if rest.len() > MAX_LINE {
                 return Err(ProtocolError::InlineTooLong);
             }
-            return Ok((Step::More, 0));
+            return Ok(false);
         };
-        let line = self.input[..end].strip_suffix(b"\r").unwrap_or(&self.input[..end]);
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
         let args = split_args(line).map_err(|_| ProtocolError::UnbalancedQuotes)?;
         for arg in args {
             self.batch.spans.push(Span {
@@ -575,7 +559,8 @@ impl Cursor<'_, '_> {
             });
             self.batch.owned.push(Bytes::from(arg));
         }
-        Ok((Step::Done, end + 1))
+        self.finish(self.start + end + 1);
+        Ok(true)
     }
 }
 
@@ -596,7 +581,7 @@ fn short_number(line: &[u8]) -> Option<(usize, usize)> {
 /// Any line: the number in it, if it is one, and the bytes of the line with its end.
 #[inline(never)]
 fn long_number(line: &[u8], too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-    match line.iter().position(|&byte| byte == b'\r') {
+    match memchr::memchr(b'\r', line) {
         Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), end + 2))),
         Some(_) => Ok(None),
         None if line.len() > MAX_LINE => Err(too_long),

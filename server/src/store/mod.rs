@@ -16,7 +16,7 @@ pub mod value;
 mod watch;
 
 pub use key::{Key, Stored, Text, WrongType};
-pub use session::{Held, Store};
+pub use session::Store;
 pub use stripe::{Counters, Memory, NewValue, Stripe};
 pub use watch::Dirty;
 
@@ -206,16 +206,15 @@ impl Keyspace {
     /// Tells the node's total what a stripe uses now, once it differs by enough to matter.
     #[inline]
     fn publish_if_far(&self, stripe: &mut Stripe) {
-        if stripe.used_bytes().abs_diff(stripe.published) >= self.shape.slab_bytes {
+        if stripe.used.abs_diff(stripe.published) >= self.shape.slab_bytes {
             self.publish(stripe);
         }
     }
 
     fn publish(&self, stripe: &mut Stripe) {
-        let used = stripe.used_bytes();
         self.used
-            .fetch_add(used.wrapping_sub(stripe.published), Ordering::Relaxed);
-        stripe.published = used;
+            .fetch_add(stripe.used.wrapping_sub(stripe.published), Ordering::Relaxed);
+        stripe.published = stripe.used;
     }
 
     /// Bytes that entries and index use, short of what stripes have not told yet (a slab each).

@@ -7,17 +7,7 @@ use super::{Dirty, Flushed, Keyspace};
 use std::sync::atomic::Ordering;
 
 /// Stripes that are held over several operations, in rising order.
-#[derive(Default)]
-pub struct Held<'n>(Vec<(usize, Guard<'n>)>);
-
-impl Held<'_> {
-    fn stripe(&mut self, index: usize) -> &mut Stripe {
-        let place = self.0.binary_search_by_key(&index, |(number, _)| *number);
-        self.0[place.expect("a command opens only keys that it declared")]
-            .1
-            .stripe()
-    }
-}
+type Held<'n> = Vec<(usize, Guard<'n>)>;
 
 /// What a transaction holds, as its commands see it; a trait, so that lending it costs nothing.
 trait Lender {
@@ -26,8 +16,20 @@ trait Lender {
 
 impl Lender for Held<'_> {
     fn stripe(&mut self, index: usize) -> &mut Stripe {
-        Held::stripe(self, index)
+        let place = self.binary_search_by_key(&index, |(number, _)| *number);
+        let held = &mut self[place.expect("a command opens only keys that it declared")];
+        held.1.stripe()
     }
+}
+
+/// Which stripes a view holds beyond one operation.
+enum Holding<'n> {
+    /// None, as most commands on one key.
+    Nothing,
+    /// These.
+    Own(Box<Held<'n>>),
+    /// Those of the transaction that this is a command of.
+    Lent(&'n mut (dyn Lender + 'n)),
 }
 
 /// A view of the keyspace for the length of one command.
@@ -41,9 +43,7 @@ pub struct Store<'n> {
     pub eviction: &'n Eviction,
     /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
     pub touch: bool,
-    held: Held<'n>,
-    /// What the transaction holds of which this is one command; then nothing is held here.
-    lent: Option<&'n mut (dyn Lender + 'n)>,
+    held: Holding<'n>,
     /// A key whose hash is known already: where it stands in memory, and the hash.
     hint: (*const u8, u64),
 }
@@ -58,8 +58,7 @@ impl<'n> Store<'n> {
             now_ms,
             eviction,
             touch: true,
-            held: Held::default(),
-            lent: None,
+            held: Holding::Nothing,
             hint,
         }
     }
@@ -75,6 +74,7 @@ impl<'n> Store<'n> {
         self.hint = (key.as_ptr(), hash);
     }
 
+    #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         if std::ptr::eq(self.hint.0, key.as_ptr()) {
             self.hint.1
@@ -90,6 +90,7 @@ impl<'n> Store<'n> {
     }
 
     /// Opens a key of any database.
+    #[inline]
     pub fn key_in<'s>(&'s mut self, database: usize, key: &'s [u8]) -> Key<'s> {
         let hash = self.hash(key);
         let keyspace = self.keyspace;
@@ -105,19 +106,18 @@ impl<'n> Store<'n> {
         Key::new(keyspace, guard, target, eviction, touch)
     }
 
+    #[inline]
     fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
-        if let Some(lent) = &mut self.lent {
-            return Guard::Held(lent.stripe(index));
+        match &mut self.held {
+            Holding::Nothing => Guard::Own(self.keyspace.lock(index)),
+            Holding::Own(held) => Guard::Held(held.stripe(index)),
+            Holding::Lent(held) => Guard::Held(held.stripe(index)),
         }
-        if self.held.0.is_empty() {
-            return Guard::Own(self.keyspace.lock(index));
-        }
-        Guard::Held(self.held.stripe(index))
     }
 
     /// Whether stripes are held, by this or by the transaction that it is part of.
     fn holds(&self) -> bool {
-        self.lent.is_some() || !self.held.0.is_empty()
+        !matches!(self.held, Holding::Nothing)
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
@@ -164,44 +164,51 @@ impl<'n> Store<'n> {
     }
 
     fn take_all(&mut self, indices: &[usize]) {
-        let guards = self.keyspace.lock_many(indices);
-        self.held = Held(
-            guards
-                .into_iter()
-                .map(|(index, guard)| (index, Guard::Own(guard)))
-                .collect(),
-        );
+        if indices.is_empty() {
+            return;
+        }
+        let guards = self.keyspace.lock_many(indices).into_iter();
+        let held = guards.map(|(index, guard)| (index, Guard::Own(guard))).collect();
+        self.held = Holding::Own(Box::new(held));
     }
 
     /// Holds every stripe.
     pub fn hold_all(&mut self) {
-        if self.lent.is_none() && self.held.0.len() < self.keyspace.stripes.len() {
-            self.held = Held::default();
-            let indices: Vec<usize> = (0..self.keyspace.stripes.len()).collect();
+        let stripes = self.keyspace.stripes.len();
+        let enough = match &self.held {
+            Holding::Nothing => false,
+            Holding::Own(held) => held.len() == stripes,
+            // A transaction with a command on the whole keyspace holds all.
+            Holding::Lent(_) => true,
+        };
+        if !enough {
+            self.held = Holding::Nothing;
+            let indices: Vec<usize> = (0..stripes).collect();
             self.take_all(&indices);
         }
     }
 
-    /// Lets go of what this holds; what a transaction holds it keeps.
+    /// Lets go of what this holds; a transaction keeps what it holds.
     pub fn release(&mut self) {
-        self.held = Held::default();
+        if matches!(self.held, Holding::Own(_)) {
+            self.held = Holding::Nothing;
+        }
     }
 
     /// A view for one command of a transaction: it works under what this one holds.
     pub fn lend(&mut self, database: usize) -> Store<'_> {
-        let lent: Option<&mut dyn Lender> = match &mut self.lent {
-            Some(lent) => Some(&mut **lent),
-            None if self.held.0.is_empty() => None,
-            None => Some(&mut self.held),
+        let held = match &mut self.held {
+            Holding::Nothing => Holding::Nothing,
+            Holding::Own(held) => Holding::Lent(&mut **held),
+            Holding::Lent(held) => Holding::Lent(&mut **held),
         };
         Store {
+            held,
             keyspace: self.keyspace,
             database,
             now_ms: self.now_ms,
             eviction: self.eviction,
             touch: self.touch,
-            held: Held::default(),
-            lent,
             hint: (std::ptr::null(), 0),
         }
     }

@@ -126,6 +126,8 @@ pub(super) struct Table {
     /// log2 of a segment's buckets.
     segment_shift: u32,
     buckets: u32,
+    /// The hash bits that name a bucket, where that bucket exists; one bit less where it does not.
+    wide_mask: u32,
     overflow: Vec<Bucket>,
     free_overflow: Vec<u32>,
     arena: Arena,
@@ -133,6 +135,7 @@ pub(super) struct Table {
     volatile: usize,
     apart: usize,
     apart_bytes: usize,
+    index_bytes: usize,
 }
 
 #[inline]
@@ -143,11 +146,12 @@ fn tag_of(hash: u64) -> u8 {
 impl Table {
     /// An empty table whose memory comes from `pool`.
     pub(super) fn new(pool: &Arc<Pool>) -> Table {
-        Table {
+        let mut table = Table {
             first: Box::new([EMPTY; FIRST]),
             segments: Vec::new(),
             segment_shift: (pool.slab_bytes() / size_of::<Bucket>()).ilog2(),
             buckets: 1,
+            wide_mask: 1,
             overflow: Vec::new(),
             free_overflow: Vec::new(),
             arena: Arena::new(pool),
@@ -155,7 +159,10 @@ impl Table {
             volatile: 0,
             apart: 0,
             apart_bytes: 0,
-        }
+            index_bytes: 0,
+        };
+        table.weigh_index();
+        table
     }
 
     /// How many entries there are.
@@ -175,16 +182,27 @@ impl Table {
 
     /// Bytes of the index alone.
     pub(super) fn index_bytes(&self) -> usize {
-        size_of::<[Bucket; FIRST]>()
+        self.index_bytes
+    }
+
+    /// Takes stock of the index after a part of it was allocated or freed.
+    fn weigh_index(&mut self) {
+        self.index_bytes = size_of::<[Bucket; FIRST]>()
             + self.segments.len() * self.arena.pool().slab_bytes()
             + self.segments.capacity() * size_of::<Segment>()
             + self.overflow.capacity() * size_of::<Bucket>()
-            + self.free_overflow.capacity() * 4
+            + self.free_overflow.capacity() * 4;
     }
 
     /// Bytes of the entries that are there, apart values included.
     pub(super) fn entry_bytes(&self) -> usize {
         self.arena.live_bytes() + self.apart_bytes
+    }
+
+    /// Bytes that count against the node's limit: entries and index.
+    #[inline]
+    pub(super) fn used_bytes(&self) -> usize {
+        self.arena.live_bytes() + self.apart_bytes + self.index_bytes
     }
 
     /// Bytes that the table holds in all: index, slabs, apart values.
@@ -199,11 +217,18 @@ impl Table {
 
     #[inline]
     fn home(&self, hash: u64) -> u32 {
-        let hash = hash as u32;
-        let round = self.buckets.ilog2();
-        let mask = (1u32 << round) - 1;
-        let wide = hash & (mask << 1 | 1);
-        if wide < self.buckets { wide } else { hash & mask }
+        let wide = hash as u32 & self.wide_mask;
+        if wide < self.buckets {
+            wide
+        } else {
+            wide & (self.wide_mask >> 1)
+        }
+    }
+
+    /// Changes the number of buckets.
+    fn set_buckets(&mut self, buckets: u32) {
+        self.buckets = buckets;
+        self.wide_mask = (2 << buckets.ilog2()) - 1;
     }
 
     #[inline]
@@ -486,6 +511,7 @@ impl Table {
     fn add_overflow(&mut self, last: u32) -> u32 {
         let index = self.free_overflow.pop().unwrap_or_else(|| {
             self.overflow.push(EMPTY);
+            self.weigh_index();
             (self.overflow.len() - 1) as u32
         });
         self.bucket_mut(last).tags.set_next(Some(index));
@@ -558,7 +584,7 @@ impl Table {
         }
         let mut moved = Vec::with_capacity(2 * LANES);
         self.drain_chain(source, &mut moved);
-        self.buckets += 1;
+        self.set_buckets(self.buckets + 1);
         self.relink(&moved, rehash);
     }
 
@@ -569,19 +595,21 @@ impl Table {
             unsafe { buckets.add(index).write(EMPTY) };
         }
         self.segments.push(Segment { buckets });
+        self.weigh_index();
     }
 
     fn drop_segment(&mut self) {
         if let Some(segment) = self.segments.pop() {
             // SAFETY: it came from the pool, and no bucket number refers to it any more.
             unsafe { self.arena.pool().give(segment.buckets.cast()) };
+            self.weigh_index();
         }
     }
 
     fn merge(&mut self, rehash: impl Fn(&[u8]) -> u64) {
         let mut moved = Vec::with_capacity(2 * LANES);
         self.drain_chain(self.buckets - 1, &mut moved);
-        self.buckets -= 1;
+        self.set_buckets(self.buckets - 1);
         // One segment stays in hand, so that a size at a segment's edge does not allocate each time.
         let in_hand = FIRST + (self.segments.len().saturating_sub(2) << self.segment_shift);
         if self.segments.len() > 1 && (self.buckets as usize) < in_hand {
@@ -591,6 +619,7 @@ impl Table {
         if self.free_overflow.len() == self.overflow.len() {
             self.overflow = Vec::new();
             self.free_overflow = Vec::new();
+            self.weigh_index();
         }
     }
 
