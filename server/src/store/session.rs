@@ -6,8 +6,17 @@ use super::stripe::{Stripe, Target};
 use super::{Dirty, Flushed, Keyspace};
 use std::sync::atomic::Ordering;
 
-/// Stripes that are held over several operations, in rising order.
-type Held<'n> = Vec<(usize, Guard<'n>)>;
+/// What a view holds over several operations.
+enum Locks<'n> {
+    /// Nothing: each key locks its stripe while it is open.
+    None,
+    /// Stripes of its own, in rising order.
+    Held(Box<Held<'n>>),
+    /// Those of the transaction of which this is one command.
+    Lent(&'n mut (dyn Lender + 'n)),
+}
+
+struct Held<'n>(Vec<(usize, Guard<'n>)>);
 
 /// What a transaction holds, as its commands see it; a trait, so that lending it costs nothing.
 trait Lender {
@@ -16,20 +25,10 @@ trait Lender {
 
 impl Lender for Held<'_> {
     fn stripe(&mut self, index: usize) -> &mut Stripe {
-        let place = self.binary_search_by_key(&index, |(number, _)| *number);
-        let held = &mut self[place.expect("a command opens only keys that it declared")];
-        held.1.stripe()
+        let place = self.0.binary_search_by_key(&index, |(number, _)| *number);
+        let (_, guard) = &mut self.0[place.expect("a command opens only keys that it declared")];
+        guard.stripe()
     }
-}
-
-/// Which stripes a view holds beyond one operation.
-enum Holding<'n> {
-    /// None, as most commands on one key.
-    Nothing,
-    /// These.
-    Own(Box<Held<'n>>),
-    /// Those of the transaction that this is a command of.
-    Lent(&'n mut (dyn Lender + 'n)),
 }
 
 /// A view of the keyspace for the length of one command.
@@ -43,7 +42,7 @@ pub struct Store<'n> {
     pub eviction: &'n Eviction,
     /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
     pub touch: bool,
-    held: Holding<'n>,
+    locks: Locks<'n>,
     /// A key whose hash is known already: where it stands in memory, and the hash.
     hint: (*const u8, u64),
 }
@@ -58,7 +57,7 @@ impl<'n> Store<'n> {
             now_ms,
             eviction,
             touch: true,
-            held: Holding::Nothing,
+            locks: Locks::None,
             hint,
         }
     }
@@ -108,16 +107,17 @@ impl<'n> Store<'n> {
 
     #[inline]
     fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
-        match &mut self.held {
-            Holding::Nothing => Guard::Own(self.keyspace.lock(index)),
-            Holding::Own(held) => Guard::Held(held.stripe(index)),
-            Holding::Lent(held) => Guard::Held(held.stripe(index)),
+        match &mut self.locks {
+            Locks::None => Guard::Own(self.keyspace.lock(index)),
+            Locks::Held(held) => Guard::Held(held.stripe(index)),
+            Locks::Lent(lender) => Guard::Held(lender.stripe(index)),
         }
     }
 
-    /// Whether stripes are held, by this or by the transaction that it is part of.
-    fn holds(&self) -> bool {
-        !matches!(self.held, Holding::Nothing)
+    /// Whether stripes are held, by this view or by the transaction that it works for.
+    #[inline]
+    pub fn holds(&self) -> bool {
+        !matches!(self.locks, Locks::None)
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
@@ -165,45 +165,46 @@ impl<'n> Store<'n> {
 
     fn take_all(&mut self, indices: &[usize]) {
         if indices.is_empty() {
+            // Holding nothing must not look like holding, or a key opened later would be missing.
             return;
         }
         let guards = self.keyspace.lock_many(indices).into_iter();
-        let held = guards.map(|(index, guard)| (index, Guard::Own(guard))).collect();
-        self.held = Holding::Own(Box::new(held));
+        let held = guards.map(|(index, guard)| (index, Guard::Own(guard)));
+        self.locks = Locks::Held(Box::new(Held(held.collect())));
     }
 
     /// Holds every stripe.
     pub fn hold_all(&mut self) {
         let stripes = self.keyspace.stripes.len();
-        let enough = match &self.held {
-            Holding::Nothing => false,
-            Holding::Own(held) => held.len() == stripes,
-            // A transaction with a command on the whole keyspace holds all.
-            Holding::Lent(_) => true,
+        let enough = match &self.locks {
+            Locks::None => false,
+            Locks::Held(held) => held.0.len() == stripes,
+            Locks::Lent(_) => true,
         };
         if !enough {
-            self.held = Holding::Nothing;
+            self.release();
             let indices: Vec<usize> = (0..stripes).collect();
             self.take_all(&indices);
         }
     }
 
-    /// Lets go of what this holds; a transaction keeps what it holds.
+    /// Lets go of what this view holds; a transaction keeps what it has lent.
+    #[inline]
     pub fn release(&mut self) {
-        if matches!(self.held, Holding::Own(_)) {
-            self.held = Holding::Nothing;
+        if matches!(self.locks, Locks::Held(_)) {
+            self.locks = Locks::None;
         }
     }
 
     /// A view for one command of a transaction: it works under what this one holds.
     pub fn lend(&mut self, database: usize) -> Store<'_> {
-        let held = match &mut self.held {
-            Holding::Nothing => Holding::Nothing,
-            Holding::Own(held) => Holding::Lent(&mut **held),
-            Holding::Lent(held) => Holding::Lent(&mut **held),
+        let locks = match &mut self.locks {
+            Locks::None => Locks::None,
+            Locks::Held(held) => Locks::Lent(&mut **held),
+            Locks::Lent(lender) => Locks::Lent(&mut **lender),
         };
         Store {
-            held,
+            locks,
             keyspace: self.keyspace,
             database,
             now_ms: self.now_ms,
