@@ -185,6 +185,10 @@ impl<'n> Store<'n> {
     }
 
     fn take_all(&mut self, indices: &[usize]) {
+        if indices.is_empty() {
+            // Holding nothing must not look like holding, or a key opened later would be missing.
+            return;
+        }
         let guards = self.keyspace.lock_many(indices).into_iter();
         let held = guards.map(|(index, guard)| (index, Guard::Own(guard)));
         self.locks = Locks::Held(Box::new(Held(held.collect())));
@@ -205,10 +209,12 @@ impl<'n> Store<'n> {
         }
     }
 
-    /// Lets go of what is held.
+    /// Lets go of what this view holds; a transaction keeps what it has lent.
     #[inline]
     pub fn release(&mut self) {
-        self.locks = Locks::None;
+        if matches!(self.locks, Locks::Held(_)) {
+            self.locks = Locks::None;
+        }
     }
 
     /// A view for one command of a transaction: it works under what this one holds.
