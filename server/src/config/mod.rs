@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arc_swap::ArcSwap;
 
-use crate::text::glob_match;
+use crate::text::Glob;
 
 #[macro_use]
 mod setting;
@@ -158,11 +158,8 @@ impl Config {
     /// `CONFIG GET`: names and values that match any of the glob patterns (in any case), each once, in the table's order.
     pub fn get(&self, patterns: &[&[u8]]) -> Vec<(&'static str, String)> {
         let settings = self.settings();
-        let wanted = |name: &&'static str| {
-            patterns
-                .iter()
-                .any(|pattern| glob_match(pattern, name.as_bytes(), true))
-        };
+        let patterns: Vec<Glob> = patterns.iter().map(|pattern| Glob::new(pattern, true)).collect();
+        let wanted = |name: &&'static str| patterns.iter().any(|pattern| pattern.matches(name.as_bytes()));
         lookup::all()
             .flat_map(|setting| setting.names().filter(wanted).map(move |name| (name, setting)))
             .map(|(name, setting)| (name, settings.show(setting)))
