@@ -253,7 +253,7 @@ impl Table {
             && same_form
             && old.apart().is_none()
             && bytes <= room
-            && bytes * 8 >= room * 7 - 8 * 8
+            && bytes * 8 + 8 * 8 >= room * 7
         {
             if let Some(deadline) = parts.deadline {
                 old.set_deadline(deadline);
