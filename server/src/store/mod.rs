@@ -62,6 +62,11 @@ impl Flushed {
         self.0.iter().map(|table| table.len()).sum()
     }
 
+    /// Bytes that dropping them frees.
+    pub fn held_bytes(&self) -> usize {
+        self.0.iter().map(|table| table.held_bytes()).sum()
+    }
+
     /// Whether they held no key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

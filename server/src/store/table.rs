@@ -79,6 +79,11 @@ pub(super) struct Table {
     apart_bytes: usize,
 }
 
+/// Where in the order of a scan a hash comes.
+pub(super) fn scan_order(hash: u64) -> u32 {
+    (hash as u32).reverse_bits()
+}
+
 fn tag_of(hash: u64) -> u8 {
     ((hash >> 32) as u8).max(1)
 }
@@ -243,8 +248,9 @@ impl Table {
         }
     }
 
-    /// Replaces the entry at `place` by one with the same key, in place where it fits.
-    pub(super) fn replace(&mut self, place: Place, parts: Parts<'_>) {
+    /// Replaces the entry at `place` by one with the same key, in place where it fits. The old boxed
+    /// value, if there was one, is given back.
+    pub(super) fn replace(&mut self, place: Place, parts: Parts<'_>) -> Option<Box<Value>> {
         let room = self.arena.block_bytes(place.handle);
         let bytes = parts.size();
         let mut old = self.at(place.handle);
@@ -261,12 +267,13 @@ impl Table {
             old.set_meta(parts.meta);
             // SAFETY: `bytes` is the entry's new size and fits the block; the value is inline.
             unsafe { old.set_inline(value, parts.built) };
-            return;
+            return None;
         }
         self.account(&parts);
         let fresh = self.place_entry(parts);
-        self.release(place.handle);
+        let replaced = self.release(place.handle);
         self.bucket_mut(place.bucket).handles[place.lane as usize] = fresh.get();
+        replaced
     }
 
     /// Takes the entry out; its boxed value, if it has one, is given back.
@@ -317,7 +324,7 @@ impl Table {
         let content = if inline {
             entry::Content::Inline(&edited)
         } else {
-            entry::Content::Apart(Box::new(Value::Text(Text::new(edited.clone().into()))))
+            entry::Content::Apart(Box::new(Value::Text(Text::new(edited.into()))))
         };
         self.replace(
             place,
@@ -537,14 +544,27 @@ impl Table {
                 None => break,
             }
         }
-        let round = self.buckets.ilog2();
-        let split = home >= 1 << round || home + (1 << round) < self.buckets;
-        let bits = round + u32::from(split);
+        let bits = self.bits_of(home);
         if bits == 0 {
             return None;
         }
         let step = 1u32 << (32 - bits);
         (cursor & !(step - 1)).checked_add(step)
+    }
+
+    /// Whether `cursor` stands at the beginning of its bucket. If it does not, the bucket was merged from
+    /// several of which some were scanned already: those entries whose [`scan_order`] is below the cursor.
+    pub(super) fn begins_bucket(&self, cursor: u32) -> bool {
+        let home = self.home(u64::from(cursor.reverse_bits()));
+        let bits = self.bits_of(home);
+        bits == 0 || cursor << bits == 0
+    }
+
+    /// How many bits of a hash tell that it belongs to a bucket.
+    fn bits_of(&self, home: u32) -> u32 {
+        let round = self.buckets.ilog2();
+        let split = home >= 1 << round || home + (1 << round) < self.buckets;
+        round + u32::from(split)
     }
 
     /// Some entry, each about as likely, from a random number; `None` if the table is empty.
