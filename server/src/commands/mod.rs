@@ -2,6 +2,9 @@
 
 pub mod command;
 pub mod connection;
+pub mod expiry;
+pub mod key;
+pub mod keyspace;
 pub mod monitor;
 pub mod string;
 pub mod transaction;

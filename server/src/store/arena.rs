@@ -105,6 +105,11 @@ impl Arena {
         self.live_bytes
     }
 
+    /// How many slabs there are or were at once.
+    pub(super) fn slabs(&self) -> usize {
+        self.slabs.len()
+    }
+
     /// Bytes that the arena holds: its slabs and the list of them.
     pub(super) fn held_bytes(&self) -> usize {
         self.slabs_bytes + self.slabs.capacity() * size_of::<Slab>()

@@ -62,9 +62,9 @@ impl Flushed {
         self.0.iter().map(|table| table.len()).sum()
     }
 
-    /// Bytes that dropping them frees.
-    pub fn held_bytes(&self) -> usize {
-        self.0.iter().map(|table| table.held_bytes()).sum()
+    /// What dropping them costs: the number of allocations, large ones counted by their size.
+    pub fn frees(&self) -> usize {
+        self.0.iter().map(|table| table.frees()).sum()
     }
 
     /// Whether they held no key.

@@ -136,6 +136,11 @@ impl Table {
         self.index_bytes() + self.arena.held_bytes() + self.apart_bytes
     }
 
+    /// What dropping the table costs: allocations, large ones counted once per 64 KiB.
+    pub(super) fn frees(&self) -> usize {
+        self.segments.len() + self.arena.slabs() + self.apart + self.held_bytes() / (64 << 10)
+    }
+
     /// The largest entry that is kept in a slab.
     pub(super) fn max_inline_entry(&self) -> usize {
         self.arena.max_block_bytes()
