@@ -561,8 +561,7 @@ impl Table {
     /// several of which some were scanned already: those entries whose [`scan_order`] is below the cursor.
     pub(super) fn begins_bucket(&self, cursor: u32) -> bool {
         let home = self.home(u64::from(cursor.reverse_bits()));
-        let bits = self.bits_of(home);
-        bits == 0 || cursor << bits == 0
+        cursor << self.bits_of(home) == 0
     }
 
     /// How many bits of a hash tell that it belongs to a bucket.
