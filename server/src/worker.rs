@@ -103,24 +103,28 @@ pub(crate) struct Scene<'w> {
     pub(crate) client: &'w mut Client,
     pub(crate) output: &'w mut Output,
     pub(crate) now_ms: u64,
-    pub(crate) no_touch: bool,
     pub(crate) last_command: u16,
 }
 
 /// What the connections of one thread share.
 pub(crate) struct Worker {
-    pub(crate) index: usize,
     pub(crate) node: Arc<Node>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) settings: Arc<Settings>,
     generation: u64,
     eviction: Eviction,
     clock: Clock,
+    /// Taken for the length of a turn.
+    pub(crate) buffers: Option<Box<Buffers>>,
+    prepared: Vec<Prepared>,
+    untimed: Untimed,
+}
+
+/// What a turn needs only while it lasts.
+pub(crate) struct Buffers {
     pub(crate) input: Vec<u8>,
     pub(crate) batch: Batch,
     pub(crate) output: Output,
-    prepared: Vec<Prepared>,
-    untimed: Untimed,
 }
 
 thread_local! {
@@ -136,15 +140,16 @@ impl Worker {
     fn new(index: usize, node: Arc<Node>) -> Worker {
         let settings = node.config.settings();
         Worker {
-            index,
             stats: Arc::clone(&node.workers[index]),
             generation: node.config.generation(),
             eviction: eviction(&settings),
             settings,
             clock: Clock::now(),
-            input: vec![0; INPUT_BYTES],
-            batch: Batch::default(),
-            output: Output::default(),
+            buffers: Some(Box::new(Buffers {
+                input: vec![0; INPUT_BYTES],
+                batch: Batch::default(),
+                output: Output::default(),
+            })),
             prepared: Vec::new(),
             untimed: Untimed::default(),
             node,
@@ -178,7 +183,6 @@ impl Worker {
             eviction: &self.eviction,
             untimed: &mut self.untimed,
             prepared: &mut self.prepared,
-            no_touch: client.peer.has(crate::client::flag::NO_TOUCH),
             last_command: client.peer.last_command.load(Ordering::Relaxed),
             client,
             output,
@@ -187,12 +191,11 @@ impl Worker {
     }
 
     /// Puts the turn's buffers back for the next one.
-    pub(crate) fn put_back(&mut self, mut batch: Batch, mut output: Output) {
-        batch.clear();
-        output.clear();
-        output.shrink(KEEP_OUTPUT_BYTES);
-        self.batch = batch;
-        self.output = output;
+    pub(crate) fn put_back(&mut self, mut buffers: Box<Buffers>) {
+        buffers.batch.clear();
+        buffers.output.clear();
+        buffers.output.shrink(KEEP_OUTPUT_BYTES);
+        self.buffers = Some(buffers);
     }
 }
 

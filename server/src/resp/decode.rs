@@ -61,6 +61,16 @@ pub enum ProtocolError {
     LengthUnauthenticated,
 }
 
+impl ProtocolError {
+    /// Whether the request is refused only because the connection is not authenticated.
+    pub fn is_for_unauthenticated(&self) -> bool {
+        matches!(
+            self,
+            ProtocolError::CountUnauthenticated | ProtocolError::LengthUnauthenticated
+        )
+    }
+}
+
 /// Where an argument is: a range of the input, or with the top bit of `start` an owned one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
@@ -91,6 +101,11 @@ impl Batch {
     /// The requests, in order.
     pub fn requests(&self) -> &[Request] {
         &self.requests
+    }
+
+    /// Where the last request ends in the input.
+    pub fn end(&self) -> usize {
+        self.requests.last().map_or(0, |request| request.end as usize)
     }
 
     /// The arguments of a request; `input` is what was decoded.
@@ -147,7 +162,7 @@ impl Batch {
 }
 
 /// The arguments of one request; number 0 is the command's name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Args<'a> {
     input: &'a [u8],
     spans: &'a [Span],
@@ -205,11 +220,6 @@ impl<'a> Args<'a> {
         let args = *self;
         (0..args.len()).map(move |index| args.get(index).unwrap_or_default())
     }
-
-    /// Owned copies, for a request that runs later.
-    pub fn to_vec(&self) -> Vec<Bytes> {
-        (0..self.len()).map(|index| self.shared(index)).collect()
-    }
 }
 
 impl Index<usize> for Args<'_> {
@@ -225,28 +235,59 @@ impl Index<usize> for Args<'_> {
 #[derive(Default, Debug)]
 pub struct OwnedArgs {
     spans: Vec<Span>,
+    input: Vec<u8>,
     owned: Vec<Bytes>,
 }
 
 impl OwnedArgs {
-    /// Takes over the arguments of a request.
+    /// Arguments that each have an allocation of their own already.
     pub fn new(args: Vec<Bytes>) -> OwnedArgs {
-        let spans = (0..args.len())
-            .map(|index| Span {
-                start: OWNED | index as u32,
-                len: 0,
-            })
-            .collect();
-        OwnedArgs { spans, owned: args }
+        let spans = (0..args.len()).map(|index| Span {
+            start: OWNED | index as u32,
+            len: 0,
+        });
+        OwnedArgs {
+            spans: spans.collect(),
+            input: Vec::new(),
+            owned: args,
+        }
+    }
+
+    /// A copy of a request's arguments, in one piece but for those that can be shared.
+    pub fn copy(args: Args<'_>) -> OwnedArgs {
+        let inline = (0..args.len()).filter(|&index| !args.is_owned(index));
+        let mut copy = OwnedArgs {
+            spans: Vec::with_capacity(args.len()),
+            input: Vec::with_capacity(inline.map(|index| args[index].len()).sum()),
+            owned: Vec::new(),
+        };
+        for index in 0..args.len() {
+            if args.is_owned(index) {
+                let start = OWNED | copy.owned.len() as u32;
+                copy.spans.push(Span { start, len: 0 });
+                copy.owned.push(args.shared(index));
+            } else {
+                let (start, len) = (copy.input.len() as u32, args[index].len() as u32);
+                copy.spans.push(Span { start, len });
+                copy.input.extend_from_slice(&args[index]);
+            }
+        }
+        copy
     }
 
     /// A view of them.
     pub fn args(&self) -> Args<'_> {
         Args {
-            input: &[],
+            input: &self.input,
             spans: &self.spans,
             owned: &self.owned,
         }
+    }
+
+    /// Bytes that they take, shared ones included.
+    pub fn held_bytes(&self) -> usize {
+        let shared: usize = self.owned.iter().map(|bytes| bytes.len() + size_of::<Bytes>()).sum();
+        self.spans.capacity() * size_of::<Span>() + self.input.capacity() + shared
     }
 }
 
@@ -271,11 +312,6 @@ pub struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-enum Step {
-    Done,
-    More,
-}
-
 impl Decoder {
     /// Decodes complete requests from `input` into `batch`, at most `max` of them, and returns how many
     /// bytes they took. What is left over must come again at the head of the next input.
@@ -289,36 +325,23 @@ impl Decoder {
         batch: &mut Batch,
         max: usize,
     ) -> Result<usize, ProtocolError> {
-        let mut consumed = 0;
-        while consumed < input.len() && batch.requests.len() < max {
-            let state = self.partial.take();
-            let first = batch.spans.len();
-            let mut request = Cursor {
-                input: &input[consumed..],
-                base: consumed,
-                limits,
-                batch,
-            };
-            let (step, at) = match state {
-                Some(partial) => request.resume(*partial, &mut self.partial)?,
-                None => request.start(&mut self.partial)?,
-            };
-            match step {
-                Step::More => break,
-                Step::Done => {
-                    consumed += at;
-                    let count = (batch.spans.len() - first) as u32;
-                    if count > 0 {
-                        batch.requests.push(Request {
-                            first: first as u32,
-                            count,
-                            end: consumed as u32,
-                        });
-                    }
-                }
+        let mut cursor = Cursor {
+            input,
+            start: 0,
+            limits,
+            batch,
+        };
+        if let Some(partial) = self.partial.take()
+            && !cursor.resume(*partial, &mut self.partial)?
+        {
+            return Ok(0);
+        }
+        while cursor.start < input.len() && cursor.batch.requests.len() < max {
+            if !cursor.request(&mut self.partial)? {
+                break;
             }
         }
-        Ok(consumed)
+        Ok(cursor.start)
     }
 
     /// If the decoder waits for the rest of a large argument: its length, and from which offset of the
@@ -350,22 +373,24 @@ impl Decoder {
     }
 }
 
-/// Reads one request at the head of `input`.
+/// Reads requests from an input, one after the other. The methods return false where the request at
+/// `start` is incomplete; what was found of it is then in `keep`.
 struct Cursor<'i, 'b> {
     input: &'i [u8],
-    /// Where `input` stands in the whole, to which spans refer.
-    base: usize,
+    /// Where the request begins that is being read.
+    start: usize,
     limits: Limits,
     batch: &'b mut Batch,
 }
 
 impl Cursor<'_, '_> {
-    fn start(&mut self, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
-        if self.input[0] != b'*' {
+    #[inline]
+    fn request(&mut self, keep: &mut Option<Box<Partial>>) -> Result<bool, ProtocolError> {
+        if self.input[self.start] != b'*' {
             return self.inline();
         }
-        let Some((count, at)) = self.number(1, ProtocolError::CountTooLong)? else {
-            return Ok((Step::More, 0));
+        let Some((count, at)) = self.number(self.start + 1, ProtocolError::CountTooLong)? else {
+            return Ok(false);
         };
         let missing = count
             .filter(|&count| count <= i64::from(i32::MAX))
@@ -376,125 +401,126 @@ impl Cursor<'_, '_> {
         self.arguments(missing.max(0), at, None, keep)
     }
 
-    fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
+    #[inline(never)]
+    fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<bool, ProtocolError> {
         let mut at = partial.at;
         if partial.closing && self.input.len() < at + 2 {
             *keep = Some(Box::new(partial));
-            return Ok((Step::More, 0));
+            return Ok(false);
         }
         at += if partial.closing { 2 } else { 0 };
-        let (owned, base) = (self.batch.owned.len() as u32, self.base as u32);
-        self.batch
-            .spans
-            .extend(partial.spans.iter().map(|span| match span.start & OWNED {
-                0 => Span {
-                    start: span.start + base,
-                    ..*span
-                },
-                _ => Span {
-                    start: span.start + owned,
-                    ..*span
-                },
-            }));
-        self.batch.owned.extend(partial.owned);
+        // A request that goes on is the first of its input, so its spans become the batch's as they are:
+        // copying them at each read would take time quadratic in the length of the request.
+        debug_assert!(self.batch.requests.is_empty() && self.start == 0);
+        (self.batch.spans, self.batch.owned) = (partial.spans, partial.owned);
         self.arguments(partial.missing, at, partial.bulk, keep)
     }
 
-    /// Reads `missing` arguments from offset `at` on; keeps what it found if one is incomplete.
+    /// Reads `missing` arguments from offset `at` on.
+    #[inline]
     fn arguments(
         &mut self,
         mut missing: i64,
         mut at: usize,
         mut bulk: Option<usize>,
         keep: &mut Option<Box<Partial>>,
-    ) -> Result<(Step, usize), ProtocolError> {
+    ) -> Result<bool, ProtocolError> {
         while missing > 0 {
-            let len = match bulk.take() {
-                Some(len) => len,
-                None => match self.length(at)? {
-                    Some((len, next)) => {
-                        at = next;
-                        len
-                    }
-                    None => {
-                        self.keep(keep, missing, at, None);
-                        return Ok((Step::More, 0));
-                    }
-                },
+            let found = match bulk.take() {
+                Some(len) => Some((len, at)),
+                None => self.length(at)?,
             };
-            if self.input.len() < at + len + 2 {
-                self.keep(keep, missing, at, Some(len));
-                return Ok((Step::More, 0));
+            let Some((len, begin)) = found else {
+                self.keep(keep, missing, at, None);
+                return Ok(false);
+            };
+            if self.input.len() < begin + len + 2 {
+                self.keep(keep, missing, begin, Some(len));
+                return Ok(false);
             }
             self.batch.spans.push(Span {
-                start: (self.base + at) as u32,
+                start: begin as u32,
                 len: len as u32,
             });
-            at += len + 2;
+            at = begin + len + 2;
             missing -= 1;
         }
-        Ok((Step::Done, at))
+        self.finish(at);
+        Ok(true)
     }
 
+    /// Enters the request that ends at `end`, unless it has no arguments, and goes on behind it.
+    #[inline]
+    fn finish(&mut self, end: usize) {
+        let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
+        let count = self.batch.spans.len() as u32 - first;
+        self.start = end;
+        if count > 0 {
+            self.batch.requests.push(Request {
+                first,
+                count,
+                end: end as u32,
+            });
+        }
+    }
+
+    #[cold]
     fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
-        let first = self
-            .batch
-            .requests
-            .last()
-            .map_or(0, |request| (request.first + request.count) as usize);
-        let base = self.base as u32;
-        let owned_first = self.owned_before(first);
-        let spans = self.batch.spans.drain(first..).map(|span| match span.start & OWNED {
-            0 => Span {
-                start: span.start - base,
-                ..span
-            },
-            _ => Span {
-                start: span.start - owned_first,
-                ..span
-            },
-        });
-        let spans = spans.collect();
-        let owned = self.batch.owned.split_off(owned_first as usize);
+        let (spans, owned) = if self.start == 0 {
+            (
+                std::mem::take(&mut self.batch.spans),
+                std::mem::take(&mut self.batch.owned),
+            )
+        } else {
+            let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
+            (self.cut_spans(first as usize), Vec::new())
+        };
         *keep = Some(Box::new(Partial {
             spans,
             owned,
             missing,
             bulk,
             closing: false,
-            at,
+            at: at - self.start,
         }));
     }
 
-    /// How many owned arguments belong to the requests before span number `first`.
-    fn owned_before(&self, first: usize) -> u32 {
-        let of_this = self.batch.spans[first..]
-            .iter()
-            .filter(|span| span.start & OWNED != 0)
-            .count();
-        (self.batch.owned.len() - of_this) as u32
+    /// Takes the spans from number `first` on out of the batch, relative to this request. None of them is
+    /// owned: only an inline request and a resumed one have owned arguments.
+    fn cut_spans(&mut self, first: usize) -> Vec<Span> {
+        let base = self.start as u32;
+        let spans = self.batch.spans.drain(first..);
+        spans
+            .map(|span| Span {
+                start: span.start - base,
+                ..span
+            })
+            .collect()
     }
 
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.
     #[inline]
     fn length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let Some(&marker) = self.input.get(at) else {
-            return Ok(None);
-        };
-        if marker != b'$' {
-            // Redis looks for the line's end first, and says so only then.
-            return match self.number(at, ProtocolError::LengthTooLong)? {
-                Some(_) => Err(ProtocolError::NoBulk(marker)),
-                None => Ok(None),
-            };
+        match self.input.get(at..) {
+            Some([b'$', line @ ..]) => match short_number(line) {
+                Some((len, taken)) => Ok(Some((len, at + 1 + taken))),
+                None => self.long_length(at),
+            },
+            Some([_, ..]) => self.long_length(at),
+            _ => Ok(None),
         }
-        // Most lengths have one or two digits.
-        if let [first @ b'0'..=b'9', b'\r', _, ..] = self.input[at + 1..] {
-            return Ok(Some((usize::from(first - b'0'), at + 4)));
-        }
+    }
+
+    /// What `length` leaves over: lengths of four digits and more, and everything that is wrong.
+    #[inline(never)]
+    fn long_length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
         let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else {
             return Ok(None);
         };
+        if self.input[at] != b'$' {
+            // Redis looks for the line's end first, and says so only then.
+            return Err(ProtocolError::NoBulk(self.input[at]));
+        }
         let len = len
             .filter(|&len| (0..=self.limits.bulk_bytes).contains(&len))
             .ok_or(ProtocolError::Length)?;
@@ -508,34 +534,23 @@ impl Cursor<'_, '_> {
     /// nothing while the line is incomplete.
     #[inline]
     fn number(&self, at: usize, too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-        let line = &self.input[at..];
-        let mut value = 0i64;
-        // Up to five digits here, which cannot overflow and spare the general parser.
-        for (index, &byte) in line.iter().take(6).enumerate() {
-            match byte {
-                b'0'..=b'9' if index < 5 => value = value * 10 + i64::from(byte - b'0'),
-                b'\r' if index > 0 && (line[0] != b'0' || index == 1) => {
-                    return Ok((line.len() > index + 1).then_some((Some(value), at + index + 2)));
-                }
-                _ => break,
-            }
+        let line = self.input.get(at..).unwrap_or_default();
+        if let Some((value, taken)) = short_number(line) {
+            return Ok(Some((Some(value as i64), at + taken)));
         }
-        match line.iter().position(|&byte| byte == b'\r') {
-            Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), at + end + 2))),
-            Some(_) => Ok(None),
-            None if line.len() > MAX_LINE => Err(too_long),
-            None => Ok(None),
-        }
+        long_number(line, too_long).map(|found| found.map(|(value, taken)| (value, at + taken)))
     }
 
-    fn inline(&mut self) -> Result<(Step, usize), ProtocolError> {
-        let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
-            if self.input.len() > MAX_LINE {
+    #[inline(never)]
+    fn inline(&mut self) -> Result<bool, ProtocolError> {
+        let rest = &self.input[self.start..];
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            if rest.len() > MAX_LINE {
                 return Err(ProtocolError::InlineTooLong);
             }
-            return Ok((Step::More, 0));
+            return Ok(false);
         };
-        let line = self.input[..end].strip_suffix(b"\r").unwrap_or(&self.input[..end]);
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
         let args = split_args(line).map_err(|_| ProtocolError::UnbalancedQuotes)?;
         for arg in args {
             self.batch.spans.push(Span {
@@ -544,6 +559,32 @@ impl Cursor<'_, '_> {
             });
             self.batch.owned.push(Bytes::from(arg));
         }
-        Ok((Step::Done, end + 1))
+        self.finish(self.start + end + 1);
+        Ok(true)
+    }
+}
+
+/// A number of one to three digits and its line end, as most are: its value, and the bytes of the line.
+#[inline]
+fn short_number(line: &[u8]) -> Option<(usize, usize)> {
+    let digit = |byte: u8| usize::from(byte - b'0');
+    match *line {
+        [a @ b'0'..=b'9', b'\r', _, ..] => Some((digit(a), 3)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => Some((digit(a) * 10 + digit(b), 4)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
+            Some((digit(a) * 100 + digit(b) * 10 + digit(c), 5))
+        }
+        _ => None,
+    }
+}
+
+/// Any line: the number in it, if it is one, and the bytes of the line with its end.
+#[inline(never)]
+fn long_number(line: &[u8], too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    match memchr::memchr(b'\r', line) {
+        Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), end + 2))),
+        Some(_) => Ok(None),
+        None if line.len() > MAX_LINE => Err(too_long),
+        None => Ok(None),
     }
 }

@@ -64,7 +64,8 @@ pub struct Stored {
 }
 
 enum Owned {
-    Inline(Vec<u8>),
+    /// A string, and whether it was built by parts.
+    Inline(Vec<u8>, bool),
     Boxed(Box<Value>),
 }
 
@@ -179,6 +180,16 @@ impl<'s> Key<'s> {
         }
     }
 
+    /// `read` and `text` in one: the string there, if any, counted as a hit or a miss.
+    ///
+    /// # Errors
+    /// `WrongType` if the value is no string.
+    #[inline]
+    pub fn read_text(&mut self) -> Result<Option<Text<'_>>, WrongType> {
+        let (target, eviction, touch) = (self.target, self.eviction, self.touch);
+        self.guard.stripe().read_text(target, touch.then_some(eviction))
+    }
+
     /// TYPE's answer; `None` if the key is not there.
     pub fn type_name(&mut self) -> Option<&'static str> {
         self.entry().map(|entry| type_name(&entry))
@@ -234,16 +245,7 @@ impl<'s> Key<'s> {
         let known = self.place.take();
         let (target, keyspace) = (self.target, self.keyspace);
         let stripe = self.guard.stripe();
-        let replaced = stripe.set(
-            target,
-            known,
-            value,
-            Facts {
-                deadline,
-                meta,
-                built: false,
-            },
-        );
+        let replaced = stripe.set(target, known, value, Facts { deadline, meta });
         keyspace.publish_if_far(stripe);
         self.freed = replaced;
     }
@@ -261,7 +263,7 @@ impl<'s> Key<'s> {
         if self.place().is_none() {
             let mut fresh = vec![0; len];
             change(&mut fresh);
-            self.set(NewValue::Shared(fresh.into()), None);
+            self.set(NewValue::Built(fresh.into()), None);
             return;
         }
         if let Some(place) = self.place.take().flatten() {
@@ -303,14 +305,13 @@ impl<'s> Key<'s> {
         let meta = self.eviction.fresh(self.target.now_ms);
         let entry = self.entry()?;
         let value = match (entry.inline(), entry.apart()) {
-            (Some(bytes), _) => Owned::Inline(bytes.to_vec()),
+            (Some(bytes), _) => Owned::Inline(bytes.to_vec(), entry.built()),
             (None, Some(value)) => Owned::Boxed(Box::new(value.clone())),
             (None, None) => return None,
         };
         let facts = Facts {
             deadline: entry.deadline(),
             meta,
-            built: entry.built(),
         };
         Some(Stored { value, facts })
     }
@@ -319,18 +320,17 @@ impl<'s> Key<'s> {
     pub fn take(&mut self) -> Option<Stored> {
         let place = self.place()?;
         let entry = self.entry()?;
-        let inline = entry.inline().map(<[u8]>::to_vec);
+        let inline = entry.inline().map(|bytes| Owned::Inline(bytes.to_vec(), entry.built()));
         let facts = Facts {
             deadline: entry.deadline(),
             meta: entry.meta(),
-            built: entry.built(),
         };
         let (target, keyspace) = (self.target, self.keyspace);
         let stripe = self.guard.stripe();
         let boxed = stripe.remove_at(target, place);
         keyspace.publish_if_far(stripe);
         self.place = Some(None);
-        let value = boxed.map(Owned::Boxed).or(inline.map(Owned::Inline))?;
+        let value = boxed.map(Owned::Boxed).or(inline)?;
         Some(Stored { value, facts })
     }
 
@@ -339,7 +339,8 @@ impl<'s> Key<'s> {
         let known = self.place.take();
         let (target, keyspace) = (self.target, self.keyspace);
         let value = match stored.value {
-            Owned::Inline(bytes) => NewValue::Shared(bytes.into()),
+            Owned::Inline(bytes, false) => NewValue::Shared(bytes.into()),
+            Owned::Inline(bytes, true) => NewValue::Built(bytes.into()),
             Owned::Boxed(value) => NewValue::Boxed(value),
         };
         let stripe = self.guard.stripe();

@@ -13,9 +13,30 @@ const RANDOM_DRAWS: u64 = 100;
 /// A stripe with so many keys has about as many as any other, as hashes spread them.
 const EVEN_KEYS: usize = 64;
 
-/// Stripes that are held over several operations, in rising order.
-#[derive(Default)]
-pub struct Held<'n>(Vec<(usize, Guard<'n>)>);
+/// What a view holds over several operations.
+enum Locks<'n> {
+    /// Nothing: each key locks its stripe while it is open.
+    None,
+    /// Stripes of its own, in rising order.
+    Held(Box<Held<'n>>),
+    /// Those of the transaction of which this is one command.
+    Lent(&'n mut (dyn Lender + 'n)),
+}
+
+struct Held<'n>(Vec<(usize, Guard<'n>)>);
+
+/// What a transaction holds, as its commands see it; a trait, so that lending it costs nothing.
+trait Lender {
+    fn stripe(&mut self, index: usize) -> &mut Stripe;
+}
+
+impl Lender for Held<'_> {
+    fn stripe(&mut self, index: usize) -> &mut Stripe {
+        let place = self.0.binary_search_by_key(&index, |(number, _)| *number);
+        let (_, guard) = &mut self.0[place.expect("a command opens only keys that it declared")];
+        guard.stripe()
+    }
+}
 
 /// A view of the keyspace for the length of one command.
 pub struct Store<'n> {
@@ -28,7 +49,7 @@ pub struct Store<'n> {
     pub eviction: &'n Eviction,
     /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
     pub touch: bool,
-    held: Held<'n>,
+    locks: Locks<'n>,
     /// A key whose hash is known already: where it stands in memory, and the hash.
     hint: (*const u8, u64),
 }
@@ -43,7 +64,7 @@ impl<'n> Store<'n> {
             now_ms,
             eviction,
             touch: true,
-            held: Held::default(),
+            locks: Locks::None,
             hint,
         }
     }
@@ -59,6 +80,7 @@ impl<'n> Store<'n> {
         self.hint = (key.as_ptr(), hash);
     }
 
+    #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         if std::ptr::eq(self.hint.0, key.as_ptr()) {
             self.hint.1
@@ -74,6 +96,7 @@ impl<'n> Store<'n> {
     }
 
     /// Opens a key of any database.
+    #[inline]
     pub fn key_in<'s>(&'s mut self, database: usize, key: &'s [u8]) -> Key<'s> {
         let hash = self.hash(key);
         let keyspace = self.keyspace;
@@ -89,75 +112,113 @@ impl<'n> Store<'n> {
         Key::new(keyspace, guard, target, eviction, touch)
     }
 
+    #[inline]
     fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
-        if self.held.0.is_empty() {
-            return Guard::Own(self.keyspace.lock(index));
+        match &mut self.locks {
+            Locks::None => Guard::Own(self.keyspace.lock(index)),
+            Locks::Held(held) => Guard::Held(held.stripe(index)),
+            Locks::Lent(lender) => Guard::Held(lender.stripe(index)),
         }
-        let place = self.held.0.binary_search_by_key(&index, |(number, _)| *number);
-        let held = &mut self.held.0[place.expect("a command opens only keys that it declared")].1;
-        Guard::Held(held.stripe())
+    }
+
+    /// Whether stripes are held, by this view or by the transaction that it works for.
+    #[inline]
+    pub fn holds(&self) -> bool {
+        !matches!(self.locks, Locks::None)
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
     /// nothing if stripes are held already: a transaction holds those of all its commands.
     pub fn hold<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
-        if !self.held.0.is_empty() {
+        if self.holds() {
             return;
         }
-        let mut indices: Vec<usize> = keys
+        let indices = keys
             .into_iter()
             .map(|key| self.keyspace.index(self.hash(key)))
             .collect();
+        self.take_sorted(indices);
+    }
+
+    /// As `hold`, for keys whose hashes are known.
+    pub fn hold_hashes(&mut self, hashes: &[u64]) {
+        if !self.holds() {
+            self.take_sorted(hashes.iter().map(|&hash| self.keyspace.index(hash)).collect());
+        }
+    }
+
+    /// Asks the cache for the entries of keys, given by their hashes, whose stripes are held.
+    pub fn prefetch(&mut self, hashes: &[u64]) {
+        let number = self.keyspace.table_of(self.database);
+        for &hash in hashes {
+            let index = self.keyspace.index(hash);
+            if let Some(table) = self.guard(index).stripe().table(number) {
+                table.prefetch_bucket(hash);
+            }
+        }
+        for &hash in hashes {
+            let index = self.keyspace.index(hash);
+            if let Some(table) = self.guard(index).stripe().table(number) {
+                table.prefetch_entry(hash);
+            }
+        }
+    }
+
+    fn take_sorted(&mut self, mut indices: Vec<usize>) {
         indices.sort_unstable();
         indices.dedup();
         self.take_all(&indices);
     }
 
     fn take_all(&mut self, indices: &[usize]) {
-        let guards = self.keyspace.lock_many(indices);
-        self.held = Held(
-            guards
-                .into_iter()
-                .map(|(index, guard)| (index, Guard::Own(guard)))
-                .collect(),
-        );
+        let guards = self.keyspace.lock_many(indices).into_iter();
+        let held = guards.map(|(index, guard)| (index, Guard::Own(guard)));
+        self.locks = Locks::Held(Box::new(Held(held.collect())));
     }
 
     /// Holds every stripe.
     pub fn hold_all(&mut self) {
-        if self.held.0.len() < self.keyspace.stripes.len() {
-            self.held = Held::default();
-            let indices: Vec<usize> = (0..self.keyspace.stripes.len()).collect();
+        let stripes = self.keyspace.stripes.len();
+        let enough = match &self.locks {
+            Locks::None => false,
+            Locks::Held(held) => held.0.len() == stripes,
+            Locks::Lent(_) => true,
+        };
+        if !enough {
+            self.release();
+            let indices: Vec<usize> = (0..stripes).collect();
             self.take_all(&indices);
         }
     }
 
     /// Lets go of what is held.
+    #[inline]
     pub fn release(&mut self) {
-        self.held = Held::default();
+        self.locks = Locks::None;
     }
 
     /// A view for one command of a transaction: it works under what this one holds.
     pub fn lend(&mut self, database: usize) -> Store<'_> {
-        let held = self
-            .held
-            .0
-            .iter_mut()
-            .map(|(index, guard)| (*index, Guard::Held(guard.stripe())));
+        let locks = match &mut self.locks {
+            Locks::None => Locks::None,
+            Locks::Held(held) => Locks::Lent(&mut **held),
+            Locks::Lent(lender) => Locks::Lent(&mut **lender),
+        };
         Store {
-            held: Held(held.collect()),
+            locks,
             keyspace: self.keyspace,
             database,
+            now_ms: self.now_ms,
+            eviction: self.eviction,
+            touch: self.touch,
             hint: (std::ptr::null(), 0),
-            ..*self
         }
     }
 
     /// Registers `dirty` for the next change of a key, unless the key has expired already.
     pub fn watch(&mut self, database: usize, key: &[u8], dirty: &Dirty) {
         let hash = self.hash(key);
-        let keyspace = self.keyspace;
-        let now_ms = self.now_ms;
+        let (keyspace, now_ms) = (self.keyspace, self.now_ms);
         let mut guard = self.guard(keyspace.index(hash));
         let table = keyspace.table_of(database);
         let stripe = guard.stripe();
@@ -215,11 +276,12 @@ impl<'n> Store<'n> {
     }
 
     fn flush_range(&mut self, databases: Range<usize>) -> Flushed {
-        let mine = self.held.0.is_empty();
+        let mine = !self.holds();
         self.hold_all();
         let keyspace = self.keyspace;
         let mut flushed = Flushed::default();
-        for (_, guard) in &mut self.held.0 {
+        for index in 0..keyspace.stripes.len() {
+            let mut guard = self.guard(index);
             let stripe = guard.stripe();
             let tables = databases
                 .clone()
@@ -233,18 +295,14 @@ impl<'n> Store<'n> {
         flushed
     }
 
-    /// Whether stripes are held over several operations.
-    pub fn is_holding(&self) -> bool {
-        !self.held.0.is_empty()
-    }
-
     /// Swaps two databases for everybody at once.
     pub fn swap(&mut self, first: usize, second: usize) {
-        let mine = self.held.0.is_empty();
+        let mine = !self.holds();
         self.hold_all();
         let keyspace = self.keyspace;
         let (one, two) = (keyspace.table_of(first), keyspace.table_of(second));
-        for (_, guard) in &mut self.held.0 {
+        for index in 0..keyspace.stripes.len() {
+            let mut guard = self.guard(index);
             let stripe = guard.stripe();
             for (table, other) in [(one, two), (two, one)] {
                 let here = |number: usize, key: &[u8]| {

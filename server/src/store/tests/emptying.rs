@@ -156,7 +156,7 @@ fn by_a_flush_inside_of_a_transaction() {
         let mut outer = view(keyspace, 0, NOW);
         outer.hold_all();
         let mut inner = outer.lend(1);
-        assert!(inner.is_holding() && inner.len(1) > 0);
+        assert!(inner.holds() && inner.len(1) > 0);
         let flushed = inner.flush_all();
         assert_eq!((inner.len(0), inner.len(1), inner.len(2)), (0, 0, 0));
         drop(inner);

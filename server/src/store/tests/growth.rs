@@ -1,6 +1,7 @@
 //! The table grows and shrinks by small steps, and long chains stay whole.
 
 use super::{NOW, Rng, get, number, put, steps, view};
+use crate::store::arena::Pool;
 use crate::store::entry::{Content, Parts};
 use crate::store::table::Table;
 use crate::store::{Keyspace, Shape};
@@ -12,7 +13,7 @@ const MOST_MOVED: usize = 64;
 #[test]
 fn no_insert_or_removal_moves_more_than_a_few_entries() {
     let hasher = ahash::RandomState::with_seeds(1, 2, 3, 4);
-    let mut table = Table::new(65536);
+    let mut table = Table::new(&Pool::new(65536, false));
     let moved = Cell::new(0);
     let rehash = |key: &[u8]| {
         moved.set(moved.get() + 1);
@@ -49,6 +50,7 @@ fn keys_that_share_a_bucket_are_all_found_in_any_order_of_removal() {
     let keyspace = Keyspace::new(Shape {
         stripes: 1,
         slab_bytes: 4096,
+        huge_pages: false,
         databases: 1,
     });
     // 400 keys make about 54 buckets, so ten equal bits of hash keep them in one.
@@ -79,6 +81,7 @@ fn chains_are_whole_while_the_table_grows_over_them() {
     let keyspace = Keyspace::new(Shape {
         stripes: 1,
         slab_bytes: 65536,
+        huge_pages: false,
         databases: 1,
     });
     let crowd: Vec<Vec<u8>> = (0..)

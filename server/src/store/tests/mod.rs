@@ -17,21 +17,25 @@ const SHAPES: [Shape; 4] = [
     Shape {
         stripes: 1,
         slab_bytes: 4096,
+        huge_pages: false,
         databases: 3,
     },
     Shape {
         stripes: 1,
         slab_bytes: 65536,
+        huge_pages: false,
         databases: 3,
     },
     Shape {
         stripes: 16,
         slab_bytes: 4096,
+        huge_pages: false,
         databases: 3,
     },
     Shape {
         stripes: 64,
         slab_bytes: 65536,
+        huge_pages: true,
         databases: 3,
     },
 ];

@@ -8,9 +8,14 @@
 //! A block above an eighth of a slab (its key must be long, as large values are kept apart) has a slab
 //! of its own size to itself.
 
+mod pool;
+
+pub(super) use pool::Pool;
+
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::num::NonZeroU32;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// The unit of allocation in bytes, and the alignment of every block.
 pub(super) const GRANULE: usize = 8;
@@ -18,8 +23,6 @@ pub(super) const GRANULE: usize = 8;
 const LINEAR_CLASSES: usize = 16;
 /// Enough for the largest block, an eighth of the largest slab.
 const CLASSES: usize = LINEAR_CLASSES + 8 * 7 + 1;
-/// Alignment of a slab, so that small blocks straddle as few cache lines as they can.
-const SLAB_ALIGN: usize = 64;
 /// "No slab" in the lists of slabs with room; number 0 is never given to a slab.
 const NONE: u32 = 0;
 
@@ -56,6 +59,7 @@ struct Slab {
 
 /// Slabs and their free lists.
 pub(super) struct Arena {
+    pool: Arc<Pool>,
     slabs: Vec<Slab>,
     unused: Vec<u32>,
     /// Per class, the first slab with room.
@@ -81,18 +85,35 @@ fn class_of(granules: usize) -> (usize, usize) {
     ((step + 1) << shift, LINEAR_CLASSES + (octave - 4) * 8 + step - 7)
 }
 
+fn single_layout(granules: usize) -> Layout {
+    Layout::from_size_align(granules * GRANULE, GRANULE).expect("no entry is near the size of the address space")
+}
+
+/// Memory for a block that has its slab to itself.
+fn alloc_single(granules: usize) -> NonNull<u8> {
+    let layout = single_layout(granules);
+    // SAFETY: the layout's size is not zero, as no block is empty.
+    let memory = unsafe { alloc(layout) };
+    NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
 impl Arena {
-    /// An empty arena with slabs of `slab_bytes`, a power of two from 4 KiB to 64 KiB.
-    pub(super) fn new(slab_bytes: usize) -> Arena {
-        debug_assert!(slab_bytes.is_power_of_two() && (4096..=65536).contains(&slab_bytes));
+    /// An empty arena that takes its slabs from `pool`.
+    pub(super) fn new(pool: &Arc<Pool>) -> Arena {
         Arena {
             slabs: Vec::new(),
             unused: Vec::new(),
             with_room: [NONE; CLASSES],
-            shift: (slab_bytes / GRANULE).ilog2(),
+            shift: (pool.slab_bytes() / GRANULE).ilog2(),
             live_bytes: 0,
             slabs_bytes: 0,
+            pool: Arc::clone(pool),
         }
+    }
+
+    /// The pool, for what else is kept in slabs.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// The largest block that shares a slab; a value that needs more is kept apart.
@@ -124,14 +145,13 @@ impl Arena {
         granules * GRANULE > self.max_block_bytes()
     }
 
-    /// The memory of a slab for blocks of so many granules.
-    fn slab_layout(&self, granules: usize) -> Layout {
-        let bytes = if self.is_single(granules) {
+    /// Bytes of a slab for blocks of so many granules.
+    fn slab_size(&self, granules: usize) -> usize {
+        if self.is_single(granules) {
             granules * GRANULE
         } else {
             self.slab_bytes()
-        };
-        Layout::from_size_align(bytes, SLAB_ALIGN).expect("no entry is near the size of the address space")
+        }
     }
 
     /// A block of at least `bytes`, its content undefined.
@@ -241,11 +261,10 @@ impl Arena {
                 next: NONE,
             });
         }
-        let layout = self.slab_layout(granules);
-        // SAFETY: the layout's size is not zero.
-        let memory = unsafe { alloc(layout) };
-        let Some(base) = NonNull::new(memory) else {
-            handle_alloc_error(layout)
+        let base = if self.is_single(granules) {
+            alloc_single(granules)
+        } else {
+            self.pool.take()
         };
         let slab = Slab {
             base: Some(base),
@@ -270,17 +289,31 @@ impl Arena {
             number < 1 << (32 - self.shift),
             "a table holds at most 32 GiB of entries"
         );
-        self.slabs_bytes += layout.size();
+        self.slabs_bytes += self.slab_size(granules);
         number
     }
 
+    /// Gives a slab's memory back to where `add_slab` took it from.
+    ///
+    /// # Safety
+    /// It is a slab of this arena for blocks of so many granules, and nothing refers to it any more.
+    unsafe fn give_slab(&self, base: NonNull<u8>, granules: usize) {
+        if self.is_single(granules) {
+            // SAFETY: `alloc_single` allocated it with this layout.
+            unsafe { dealloc(base.as_ptr(), single_layout(granules)) };
+        } else {
+            // SAFETY: it was taken from the pool.
+            unsafe { self.pool.give(base) };
+        }
+    }
+
     fn drop_slab(&mut self, number: u32) {
-        let layout = self.slab_layout(self.slabs[number as usize].block as usize);
+        let granules = self.slabs[number as usize].block as usize;
         if let Some(base) = self.slabs[number as usize].base.take() {
-            // SAFETY: `add_slab` allocated it with this layout, and no block of it is live.
-            unsafe { dealloc(base.as_ptr(), layout) };
+            // SAFETY: no block of the slab is live.
+            unsafe { self.give_slab(base, granules) };
             self.unused.push(number);
-            self.slabs_bytes -= layout.size();
+            self.slabs_bytes -= self.slab_size(granules);
         }
     }
 
@@ -309,13 +342,11 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        let slabs = self
-            .slabs
-            .iter()
-            .filter_map(|slab| Some((slab.base?, self.slab_layout(slab.block as usize))));
-        for (base, layout) in slabs {
-            // SAFETY: allocated with this layout; the arena's owner has dropped what the blocks held.
-            unsafe { dealloc(base.as_ptr(), layout) };
+        for slab in std::mem::take(&mut self.slabs) {
+            if let Some(base) = slab.base {
+                // SAFETY: the arena's owner has dropped what the blocks held.
+                unsafe { self.give_slab(base, slab.block as usize) };
+            }
         }
     }
 }
@@ -341,7 +372,7 @@ mod tests {
 
     #[test]
     fn blocks_do_not_overlap_and_memory_returns() {
-        let mut arena = Arena::new(4096);
+        let mut arena = Arena::new(&Pool::new(4096, false));
         let mut live: Vec<(Handle, usize, u8)> = Vec::new();
         let mut seed = 7u64;
         for step in 0..20_000u32 {
