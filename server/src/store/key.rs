@@ -148,9 +148,9 @@ impl<'s> Key<'s> {
         let found = self.exists();
         let counters = &mut self.guard.stripe().counters;
         if found {
-            counters.hits += 1
+            counters.hits += 1;
         } else {
-            counters.misses += 1
+            counters.misses += 1;
         }
         found
     }

@@ -471,9 +471,9 @@ impl Table {
         self.arena.free(place.handle);
         self.bucket_mut(place.bucket).handles[place.lane as usize] = fresh.get();
         if deadline.is_some() {
-            self.volatile += 1
+            self.volatile += 1;
         } else {
-            self.volatile -= 1
+            self.volatile -= 1;
         }
     }
 
