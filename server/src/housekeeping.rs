@@ -111,9 +111,7 @@ fn sample(node: &Node, rates: &mut Rates) {
     };
     let resident = resident_bytes();
     node.resident_bytes.store(resident, Ordering::Relaxed);
-    node.totals
-        .peak_bytes
-        .fetch_max(node.keyspace.used_bytes(), Ordering::Relaxed);
+    node.totals.peak_bytes.fetch_max(node.used_bytes(), Ordering::Relaxed);
 }
 
 /// Resident memory of this process in bytes; 0 where the system does not tell.
