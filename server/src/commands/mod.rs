@@ -8,6 +8,8 @@ pub mod connection;
 pub mod debug;
 pub mod expiry;
 pub mod info;
+pub mod key;
+pub mod keyspace;
 pub mod latency;
 pub mod memory;
 pub mod monitor;

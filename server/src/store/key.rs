@@ -1,7 +1,7 @@
 //! One key with its stripe locked: every single-key operation is a method here.
 
 use super::eviction::{Eviction, idle_seconds};
-use super::stripe::{NewValue, Stripe, Target};
+use super::stripe::{Facts, NewValue, Stripe, Target};
 use super::table::Place;
 use super::value::Value;
 use super::{Keyspace, entry::Entry};
@@ -60,12 +60,12 @@ pub(super) fn type_name(entry: &Entry<'_>) -> &'static str {
 /// A value with all that goes with it, outside the keyspace.
 pub struct Stored {
     value: Owned,
-    deadline: Option<u64>,
-    meta: u32,
+    facts: Facts,
 }
 
 enum Owned {
-    Inline(Vec<u8>),
+    /// A string, and whether it was built by parts.
+    Inline(Vec<u8>, bool),
     Boxed(Box<Value>),
 }
 
@@ -78,6 +78,9 @@ pub struct Key<'s> {
     touch: bool,
     /// Where the entry is, once it was looked for and while nothing has moved it.
     place: Option<Option<Place>>,
+    /// A value that was replaced or removed. It stands behind the guard, so that giving back what may be
+    /// half a gigabyte happens after the lock is released.
+    freed: Option<Box<Value>>,
 }
 
 impl<'s> Key<'s> {
@@ -95,6 +98,7 @@ impl<'s> Key<'s> {
             eviction,
             touch,
             place: None,
+            freed: None,
         }
     }
 
@@ -144,9 +148,9 @@ impl<'s> Key<'s> {
         let found = self.exists();
         let counters = &mut self.guard.stripe().counters;
         if found {
-            counters.hits += 1
+            counters.hits += 1;
         } else {
-            counters.misses += 1
+            counters.misses += 1;
         }
         found
     }
@@ -241,8 +245,9 @@ impl<'s> Key<'s> {
         let known = self.place.take();
         let (target, keyspace) = (self.target, self.keyspace);
         let stripe = self.guard.stripe();
-        stripe.set(target, known, value, deadline, meta);
+        let replaced = stripe.set(target, known, value, Facts { deadline, meta });
         keyspace.publish_if_far(stripe);
+        self.freed = replaced;
     }
 
     /// Stores a string under the deadline that the key has, if it is there.
@@ -288,39 +293,45 @@ impl<'s> Key<'s> {
         let Some(place) = self.place() else { return false };
         let (target, keyspace) = (self.target, self.keyspace);
         let stripe = self.guard.stripe();
-        drop(stripe.remove_at(target, place));
+        let removed = stripe.remove_at(target, place);
         keyspace.publish_if_far(stripe);
         self.place = Some(None);
+        self.freed = removed;
         true
     }
 
-    /// A copy of the value, its deadline and metadata; `None` if the key is not there.
+    /// A copy of the value and its deadline, as new to eviction; `None` if the key is not there.
     pub fn copy(&mut self) -> Option<Stored> {
+        let meta = self.eviction.fresh(self.target.now_ms);
         let entry = self.entry()?;
         let value = match (entry.inline(), entry.apart()) {
-            (Some(bytes), _) => Owned::Inline(bytes.to_vec()),
+            (Some(bytes), _) => Owned::Inline(bytes.to_vec(), entry.built()),
             (None, Some(value)) => Owned::Boxed(Box::new(value.clone())),
             (None, None) => return None,
         };
-        Some(Stored {
-            value,
+        let facts = Facts {
             deadline: entry.deadline(),
-            meta: entry.meta(),
-        })
+            meta,
+        };
+        Some(Stored { value, facts })
     }
 
     /// Takes the value out; the key is gone afterwards.
     pub fn take(&mut self) -> Option<Stored> {
         let place = self.place()?;
         let entry = self.entry()?;
-        let (inline, deadline, meta) = (entry.inline().map(<[u8]>::to_vec), entry.deadline(), entry.meta());
+        let inline = entry.inline().map(|bytes| Owned::Inline(bytes.to_vec(), entry.built()));
+        let facts = Facts {
+            deadline: entry.deadline(),
+            meta: entry.meta(),
+        };
         let (target, keyspace) = (self.target, self.keyspace);
         let stripe = self.guard.stripe();
         let boxed = stripe.remove_at(target, place);
         keyspace.publish_if_far(stripe);
         self.place = Some(None);
-        let value = boxed.map(Owned::Boxed).or(inline.map(Owned::Inline))?;
-        Some(Stored { value, deadline, meta })
+        let value = boxed.map(Owned::Boxed).or(inline)?;
+        Some(Stored { value, facts })
     }
 
     /// Puts a value that `copy` or `take` gave under this key, whatever was there.
@@ -328,11 +339,13 @@ impl<'s> Key<'s> {
         let known = self.place.take();
         let (target, keyspace) = (self.target, self.keyspace);
         let value = match stored.value {
-            Owned::Inline(bytes) => NewValue::Shared(bytes.into()),
+            Owned::Inline(bytes, false) => NewValue::Shared(bytes.into()),
+            Owned::Inline(bytes, true) => NewValue::Built(bytes.into()),
             Owned::Boxed(value) => NewValue::Boxed(value),
         };
         let stripe = self.guard.stripe();
-        stripe.set(target, known, value, stored.deadline, stored.meta);
+        let replaced = stripe.set(target, known, value, stored.facts);
         keyspace.publish_if_far(stripe);
+        self.freed = replaced;
     }
 }

@@ -86,6 +86,11 @@ impl Flushed {
         self.0.iter().map(|table| table.len()).sum()
     }
 
+    /// What dropping them costs: the number of allocations, large ones counted by their size.
+    pub fn frees(&self) -> usize {
+        self.0.iter().map(|table| table.frees()).sum()
+    }
+
     /// Whether they held no key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0

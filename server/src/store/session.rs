@@ -1,10 +1,17 @@
 //! What one command sees of the keyspace: a database, a time, and the stripes it holds.
 
-use super::eviction::Eviction;
+use super::eviction::{self, Eviction};
 use super::key::{Guard, Key, Text, WrongType};
 use super::stripe::{Stripe, Target};
+use super::table::scan_order;
 use super::{Dirty, Flushed, Keyspace};
+use std::ops::Range;
 use std::sync::atomic::Ordering;
+
+/// Keys that are drawn at random before they are searched in order, because all drawn had expired.
+const RANDOM_DRAWS: u64 = 100;
+/// A stripe with so many keys has about as many as any other, as hashes spread them.
+const EVEN_KEYS: usize = 64;
 
 /// What a view holds over several operations.
 enum Locks<'n> {
@@ -284,17 +291,33 @@ impl<'n> Store<'n> {
             .sum()
     }
 
-    /// Cuts a database loose, stripe by stripe. The keys are gone when this returns; their memory is
-    /// freed when the result is dropped.
+    /// Cuts a database loose, for everybody at once: holding all stripes is short, as each table is only
+    /// unhooked. The keys are gone when this returns; their memory is freed when the result is dropped.
     pub fn flush(&mut self, database: usize) -> Flushed {
-        let table = self.keyspace.table_of(database);
+        self.flush_range(database..database + 1)
+    }
+
+    /// Cuts all databases loose, as `flush` does one.
+    pub fn flush_all(&mut self) -> Flushed {
+        self.flush_range(0..self.keyspace.shape.databases)
+    }
+
+    fn flush_range(&mut self, databases: Range<usize>) -> Flushed {
+        let mine = !self.holds();
+        self.hold_all();
         let keyspace = self.keyspace;
         let mut flushed = Flushed::default();
         for index in 0..keyspace.stripes.len() {
             let mut guard = self.guard(index);
             let stripe = guard.stripe();
-            flushed.0.extend(stripe.take_table(table));
+            let tables = databases
+                .clone()
+                .filter_map(|database| stripe.take_table(keyspace.table_of(database)));
+            flushed.0.extend(tables);
             keyspace.publish(stripe);
+        }
+        if mine {
+            self.release();
         }
         flushed
     }
@@ -331,19 +354,23 @@ impl<'n> Store<'n> {
     /// Visits the keys of one bucket. `cursor` is 0 at the start; the result is where to go on, 0 at the
     /// end. `visit` gets each key that has not expired, and its kind of value through the entry.
     ///
-    /// A key that is there from the first call to the last is visited at least once.
+    /// A key that is there from the first call to the last is visited at least once, and just once unless
+    /// databases were swapped meanwhile.
     pub fn scan(&mut self, cursor: u64, visit: &mut dyn FnMut(&[u8], &'static str)) -> u64 {
         let stripes = self.keyspace.stripes.len() as u64;
         let (index, bucket) = (cursor >> 32, cursor as u32);
         if index >= stripes {
             return 0;
         }
-        let table = self.keyspace.table_of(self.database);
-        let now_ms = self.now_ms;
-        let next = self.guard(index as usize).stripe().table(table).and_then(|table| {
+        let keyspace = self.keyspace;
+        let (database, now_ms) = (self.database, self.now_ms);
+        let mut guard = self.guard(index as usize);
+        let next = guard.stripe().table(keyspace.table_of(database)).and_then(|table| {
+            let begins = table.begins_bucket(bucket);
+            let is_new = |key: &[u8]| begins || scan_order(keyspace.hash(key)) >= bucket;
             table.scan(bucket, |place| {
                 let entry = table.entry(place);
-                if entry.deadline().is_none_or(|deadline| deadline > now_ms) {
+                if entry.deadline().is_none_or(|deadline| deadline > now_ms) && is_new(entry.key()) {
                     visit(entry.key(), super::key::type_name(&entry));
                 }
             })
@@ -357,20 +384,61 @@ impl<'n> Store<'n> {
 
     /// A key of the database at random, from a random number; `None` if it is empty.
     pub fn random_key(&mut self, random: u64) -> Option<Vec<u8>> {
-        let table = self.keyspace.table_of(self.database);
-        let stripes = self.keyspace.stripes.len();
-        let now_ms = self.now_ms;
-        (0..stripes).find_map(|step| {
-            let index = (random as usize).wrapping_add(step) % stripes;
-            let mut guard = self.guard(index);
-            let table = guard.stripe().table(table)?;
-            (0..100).find_map(|draw| {
-                let entry = table.entry(table.sample(super::eviction::mix(random, draw))?);
-                entry
-                    .deadline()
-                    .is_none_or(|deadline| deadline > now_ms)
-                    .then(|| entry.key().to_vec())
-            })
+        for draw in 0..RANDOM_DRAWS {
+            let random = eviction::mix(random, draw);
+            let index = self.random_stripe(random)?;
+            if let Some(key) = self.sample(index, random) {
+                return Some(key);
+            }
+        }
+        self.first_key()
+    }
+
+    /// A stripe at random, by how many keys of the database it has; `None` if none has any.
+    fn random_stripe(&mut self, random: u64) -> Option<usize> {
+        let keyspace = self.keyspace;
+        let (table, stripes) = (keyspace.table_of(self.database), keyspace.stripes.len());
+        let drawn = random as usize % stripes;
+        let len = |stripe: &Stripe| stripe.table(table).map_or(0, |table| table.len());
+        if len(self.guard(drawn).stripe()) >= EVEN_KEYS {
+            return Some(drawn);
+        }
+        let keys: Vec<usize> = (0..stripes).map(|index| len(self.guard(index).stripe())).collect();
+        let mut place = (random >> 32).checked_rem(keys.iter().sum::<usize>() as u64)? as usize;
+        keys.iter().position(|&keys| {
+            let here = place < keys;
+            place = place.saturating_sub(keys);
+            here
         })
+    }
+
+    /// A key of a stripe at random; `None` if what was drawn had expired, or there is none.
+    fn sample(&mut self, index: usize, random: u64) -> Option<Vec<u8>> {
+        let keyspace = self.keyspace;
+        let (database, now_ms) = (self.database, self.now_ms);
+        let mut guard = self.guard(index);
+        let (stripe, number) = (guard.stripe(), keyspace.table_of(database));
+        let table = stripe.table(number)?;
+        let key = table.entry(table.sample(random)?).key().to_vec();
+        let target = Target {
+            table: number,
+            key: &key,
+            hash: keyspace.hash(&key),
+            now_ms,
+        };
+        stripe.find(target)?;
+        Some(key)
+    }
+
+    /// The first key that a scan finds.
+    fn first_key(&mut self) -> Option<Vec<u8>> {
+        let mut cursor = 0;
+        loop {
+            let mut found = None;
+            cursor = self.scan(cursor, &mut |key, _| found = Some(key.to_vec()));
+            if found.is_some() || cursor == 0 {
+                return found;
+            }
+        }
     }
 }

@@ -57,6 +57,13 @@ pub(super) struct Target<'k> {
     pub(super) now_ms: u64,
 }
 
+/// What an entry holds beside its key and value.
+#[derive(Clone, Copy)]
+pub(super) struct Facts {
+    pub(super) deadline: Option<u64>,
+    pub(super) meta: u32,
+}
+
 /// A stripe; callers hold its lock.
 pub struct Stripe {
     pub(super) tables: Vec<Option<Box<Table>>>,
@@ -190,15 +197,16 @@ impl Stripe {
 
     /// Stores a value under a key, whatever was there.
     ///
-    /// `known` is where the key is, or that it is not there, if the caller has looked already.
+    /// `known` is where the key is, or that it is not there, if the caller has looked already. What was
+    /// boxed there before is given back for the caller to drop.
     pub(super) fn set(
         &mut self,
         target: Target<'_>,
         known: Option<Option<Place>>,
         value: NewValue<'_>,
-        deadline: Option<u64>,
-        meta: u32,
-    ) {
+        facts: Facts,
+    ) -> Option<Box<Value>> {
+        let Facts { deadline, meta } = facts;
         let find = || {
             self.tables[target.table]
                 .as_deref()
@@ -233,15 +241,17 @@ impl Stripe {
             built,
             meta,
         };
-        match place {
+        let replaced = match place {
             Some(place) => table.replace(place, parts),
             None => {
                 let hasher = &self.hasher;
                 table.insert(target.hash, parts, |key| hasher.hash_one(key));
+                None
             }
-        }
+        };
         *used = *used + table.used_bytes() - before;
         self.changed(target);
+        replaced
     }
 
     /// Edits a string in place: `change` sees it with `len` bytes, cut or padded with zeros.

@@ -138,6 +138,11 @@ pub(super) struct Table {
     index_bytes: usize,
 }
 
+/// Where in the order of a scan a hash comes.
+pub(super) fn scan_order(hash: u64) -> u32 {
+    (hash as u32).reverse_bits()
+}
+
 #[inline]
 fn tag_of(hash: u64) -> u8 {
     ((hash >> 32) as u8).max(1)
@@ -208,6 +213,11 @@ impl Table {
     /// Bytes that the table holds in all: index, slabs, apart values.
     pub(super) fn held_bytes(&self) -> usize {
         self.index_bytes() + self.arena.held_bytes() + self.apart_bytes
+    }
+
+    /// What dropping the table costs: allocations, large ones counted once per 64 KiB.
+    pub(super) fn frees(&self) -> usize {
+        self.segments.len() + self.arena.slabs() + self.apart + self.held_bytes() / (64 << 10)
     }
 
     /// The largest entry that is kept in a slab.
@@ -382,8 +392,9 @@ impl Table {
         }
     }
 
-    /// Replaces the entry at `place` by one with the same key, in place where it fits.
-    pub(super) fn replace(&mut self, place: Place, parts: Parts<'_>) {
+    /// Replaces the entry at `place` by one with the same key, in place where it fits. The old boxed
+    /// value, if there was one, is given back.
+    pub(super) fn replace(&mut self, place: Place, parts: Parts<'_>) -> Option<Box<Value>> {
         let room = self.arena.block_bytes(place.handle);
         let bytes = parts.size();
         let mut old = self.at(place.handle);
@@ -392,7 +403,7 @@ impl Table {
             && same_form
             && old.apart().is_none()
             && bytes <= room
-            && bytes * 8 >= room * 7 - 8 * 8
+            && bytes * 8 + 8 * 8 >= room * 7
         {
             if let Some(deadline) = parts.deadline {
                 old.set_deadline(deadline);
@@ -400,12 +411,13 @@ impl Table {
             old.set_meta(parts.meta);
             // SAFETY: `bytes` is the entry's new size and fits the block; the value is inline.
             unsafe { old.set_inline(value, parts.built) };
-            return;
+            return None;
         }
         self.account(&parts);
         let fresh = self.place_entry(parts);
-        self.release(place.handle);
+        let replaced = self.release(place.handle);
         self.bucket_mut(place.bucket).handles[place.lane as usize] = fresh.get();
+        replaced
     }
 
     /// Takes the entry out; its boxed value, if it has one, is given back.
@@ -503,9 +515,9 @@ impl Table {
         self.arena.free(place.handle);
         self.bucket_mut(place.bucket).handles[place.lane as usize] = fresh.get();
         if deadline.is_some() {
-            self.volatile += 1
+            self.volatile += 1;
         } else {
-            self.volatile -= 1
+            self.volatile -= 1;
         }
     }
 
@@ -693,14 +705,26 @@ impl Table {
                 None => break,
             }
         }
-        let round = self.buckets.ilog2();
-        let split = home >= 1 << round || home + (1 << round) < self.buckets;
-        let bits = round + u32::from(split);
+        let bits = self.bits_of(home);
         if bits == 0 {
             return None;
         }
         let step = 1u32 << (32 - bits);
         (cursor & !(step - 1)).checked_add(step)
+    }
+
+    /// Whether `cursor` stands at the beginning of its bucket. If it does not, the bucket was merged from
+    /// several of which some were scanned already: those entries whose [`scan_order`] is below the cursor.
+    pub(super) fn begins_bucket(&self, cursor: u32) -> bool {
+        let home = self.home(u64::from(cursor.reverse_bits()));
+        cursor << self.bits_of(home) == 0
+    }
+
+    /// How many bits of a hash tell that it belongs to a bucket.
+    fn bits_of(&self, home: u32) -> u32 {
+        let round = self.buckets.ilog2();
+        let split = home >= 1 << round || home + (1 << round) < self.buckets;
+        round + u32::from(split)
     }
 
     /// Some entry, each about as likely, from a random number; `None` if the table is empty.

@@ -1,13 +1,13 @@
 //! Keys of any type: rows of the command table.
 
 use super::container;
-use crate::call::pending;
 use crate::command::args::{integer, key, key_of, one_of, pattern, string, token, unix_time};
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEYS, WRITE};
 use crate::command::bits::key_flag::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
 use crate::command::keys::at;
 use crate::command::{Command, Flags, Group, Handler, category};
 use crate::commands::command::help;
+use crate::commands::key::{self as keys, expire, object, scan, transfer};
 
 const GROUP: Group = Group::Generic;
 
@@ -16,7 +16,7 @@ const fn cmd(name: &'static str, handler: Handler, arity: i8, flags: &[Flags]) -
 }
 
 pub(super) const ROWS: &[Command] = &[
-    cmd("copy", pending, -3, &[WRITE, DENYOOM])
+    cmd("copy", transfer::copy, -3, &[WRITE, DENYOOM])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS]), at(2, &[OW, UPDATE])])
         .doc(
@@ -30,7 +30,7 @@ pub(super) const ROWS: &[Command] = &[
             integer("destination-db").after("DB").optional(),
             token("replace", "REPLACE").optional(),
         ]),
-    cmd("del", pending, -2, &[WRITE])
+    cmd("del", keys::del, -2, &[WRITE])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RM, DELETE]).to(-1, 1)])
         .doc(
@@ -40,7 +40,7 @@ pub(super) const ROWS: &[Command] = &[
         )
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .args(&[key("key").multiple()]),
-    cmd("exists", pending, -2, &[READONLY, FAST, CONST_TIME])
+    cmd("exists", keys::exists, -2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO]).to(-1, 1)])
         .doc(
@@ -51,7 +51,7 @@ pub(super) const ROWS: &[Command] = &[
         .history(&[("3.0.3", "Several keys.")])
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .args(&[key("key").multiple()]),
-    cmd("expire", pending, -3, &[WRITE, FAST, CONST_TIME])
+    cmd("expire", expire::expire, -3, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, UPDATE])])
         .doc("1.0.0", "Sets a key's time to live in seconds.", "O(1)")
@@ -71,7 +71,7 @@ pub(super) const ROWS: &[Command] = &[
             .since("7.0.0")
             .optional(),
         ]),
-    cmd("expireat", pending, -3, &[WRITE, FAST, CONST_TIME])
+    cmd("expireat", expire::expireat, -3, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, UPDATE])])
         .doc(
@@ -95,12 +95,12 @@ pub(super) const ROWS: &[Command] = &[
             .since("7.0.0")
             .optional(),
         ]),
-    cmd("expiretime", pending, 2, &[READONLY, FAST, CONST_TIME])
+    cmd("expiretime", expire::expiretime, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc("7.0.0", "Tells when a key expires, in seconds since 1970.", "O(1)")
         .args(&[key("key")]),
-    cmd("keys", pending, 2, &[READONLY, TOUCHES_ARBITRARY_KEYS])
+    cmd("keys", scan::keys, 2, &[READONLY, TOUCHES_ARBITRARY_KEYS])
         .acl(&[category::KEYSPACE, category::DANGEROUS])
         .doc(
             "1.0.0",
@@ -109,7 +109,7 @@ pub(super) const ROWS: &[Command] = &[
         )
         .tips(&["request_policy:all_shards", "nondeterministic_output_order"])
         .args(&[pattern("pattern")]),
-    cmd("move", pending, 3, &[WRITE, FAST])
+    cmd("move", transfer::move_, 3, &[WRITE, FAST])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc("1.0.0", "Moves a key to another database.", "O(1)")
@@ -117,13 +117,13 @@ pub(super) const ROWS: &[Command] = &[
     container(GROUP, "object")
         .doc("2.2.3", "Looks at how a value is kept.", "Depends on the subcommand")
         .subcommand_rows(&[
-            cmd("object|encoding", pending, 3, &[READONLY])
+            cmd("object|encoding", object::object_encoding, 3, &[READONLY])
                 .acl(&[category::KEYSPACE])
                 .keys(&[at(2, &[RO])])
                 .doc("2.2.3", "Tells how a value is represented inside.", "O(1)")
                 .tips(&["nondeterministic_output"])
                 .args(&[key("key")]),
-            cmd("object|freq", pending, 3, &[READONLY])
+            cmd("object|freq", object::object_freq, 3, &[READONLY])
                 .acl(&[category::KEYSPACE])
                 .keys(&[at(2, &[RO])])
                 .doc(
@@ -136,25 +136,25 @@ pub(super) const ROWS: &[Command] = &[
             cmd("object|help", help, 2, &[LOADING, STALE])
                 .acl(&[category::KEYSPACE])
                 .doc("6.2.0", "Lists the subcommands.", "O(1)"),
-            cmd("object|idletime", pending, 3, &[READONLY])
+            cmd("object|idletime", object::object_idletime, 3, &[READONLY])
                 .acl(&[category::KEYSPACE])
                 .keys(&[at(2, &[RO])])
                 .doc("2.2.3", "Tells for how many seconds a key was not used.", "O(1)")
                 .tips(&["nondeterministic_output"])
                 .args(&[key("key")]),
-            cmd("object|refcount", pending, 3, &[READONLY])
+            cmd("object|refcount", object::object_refcount, 3, &[READONLY])
                 .acl(&[category::KEYSPACE])
                 .keys(&[at(2, &[RO])])
                 .doc("2.2.3", "Tells how many references a value has.", "O(1)")
                 .tips(&["nondeterministic_output"])
                 .args(&[key("key")]),
         ]),
-    cmd("persist", pending, 2, &[WRITE, FAST, CONST_TIME])
+    cmd("persist", expire::persist, 2, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, UPDATE])])
         .doc("2.2.0", "Removes a key's time to live.", "O(1)")
         .args(&[key("key")]),
-    cmd("pexpire", pending, -3, &[WRITE, FAST, CONST_TIME])
+    cmd("pexpire", expire::pexpire, -3, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, UPDATE])])
         .doc("2.6.0", "Sets a key's time to live in milliseconds.", "O(1)")
@@ -174,7 +174,7 @@ pub(super) const ROWS: &[Command] = &[
             .since("7.0.0")
             .optional(),
         ]),
-    cmd("pexpireat", pending, -3, &[WRITE, FAST, CONST_TIME])
+    cmd("pexpireat", expire::pexpireat, -3, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, UPDATE])])
         .doc(
@@ -198,23 +198,23 @@ pub(super) const ROWS: &[Command] = &[
             .since("7.0.0")
             .optional(),
         ]),
-    cmd("pexpiretime", pending, 2, &[READONLY, FAST, CONST_TIME])
+    cmd("pexpiretime", expire::pexpiretime, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc("7.0.0", "Tells when a key expires, in milliseconds since 1970.", "O(1)")
         .args(&[key("key")]),
-    cmd("pttl", pending, 2, &[READONLY, FAST, CONST_TIME])
+    cmd("pttl", expire::pttl, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc("2.6.0", "Tells a key's remaining time to live in milliseconds.", "O(1)")
         .history(&[("2.8.0", "-2 for a key that does not exist.")])
         .tips(&["nondeterministic_output"])
         .args(&[key("key")]),
-    cmd("randomkey", pending, 1, &[READONLY, TOUCHES_ARBITRARY_KEYS])
+    cmd("randomkey", keys::randomkey, 1, &[READONLY, TOUCHES_ARBITRARY_KEYS])
         .acl(&[category::KEYSPACE])
         .doc("1.0.0", "Returns some key of the database.", "O(1)")
         .tips(&["request_policy:all_shards", "nondeterministic_output"]),
-    cmd("rename", pending, 3, &[WRITE])
+    cmd("rename", transfer::rename, 3, &[WRITE])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, ACCESS, DELETE]), at(2, &[OW, UPDATE])])
         .doc(
@@ -223,7 +223,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(1), but for deleting what is overwritten",
         )
         .args(&[key("key"), key_of("newkey", 1)]),
-    cmd("renamenx", pending, 3, &[WRITE, FAST])
+    cmd("renamenx", transfer::renamenx, 3, &[WRITE, FAST])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RW, ACCESS, DELETE]), at(2, &[OW, INSERT])])
         .doc(
@@ -233,7 +233,7 @@ pub(super) const ROWS: &[Command] = &[
         )
         .history(&[("3.2.0", "Both names may be the same.")])
         .args(&[key("key"), key_of("newkey", 1)]),
-    cmd("scan", pending, -2, &[READONLY, TOUCHES_ARBITRARY_KEYS])
+    cmd("scan", scan::scan, -2, &[READONLY, TOUCHES_ARBITRARY_KEYS])
         .acl(&[category::KEYSPACE])
         .doc(
             "2.8.0",
@@ -248,7 +248,7 @@ pub(super) const ROWS: &[Command] = &[
             integer("count").after("COUNT").optional(),
             string("type").after("TYPE").since("6.0.0").optional(),
         ]),
-    cmd("touch", pending, -2, &[READONLY, FAST, CONST_TIME])
+    cmd("touch", keys::touch, -2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO]).to(-1, 1)])
         .doc(
@@ -258,19 +258,19 @@ pub(super) const ROWS: &[Command] = &[
         )
         .tips(&["request_policy:multi_shard", "response_policy:agg_sum"])
         .args(&[key("key").multiple()]),
-    cmd("ttl", pending, 2, &[READONLY, FAST, CONST_TIME])
+    cmd("ttl", expire::ttl, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc("1.0.0", "Tells a key's remaining time to live in seconds.", "O(1)")
         .history(&[("2.8.0", "-2 for a key that does not exist.")])
         .tips(&["nondeterministic_output"])
         .args(&[key("key")]),
-    cmd("type", pending, 2, &[READONLY, FAST, CONST_TIME])
+    cmd("type", keys::type_, 2, &[READONLY, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RO])])
         .doc("1.0.0", "Tells the type of a key's value.", "O(1)")
         .args(&[key("key")]),
-    cmd("unlink", pending, -2, &[WRITE, FAST])
+    cmd("unlink", keys::unlink, -2, &[WRITE, FAST])
         .acl(&[category::KEYSPACE])
         .keys(&[at(1, &[RM, DELETE]).to(-1, 1)])
         .doc(

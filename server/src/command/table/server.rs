@@ -1,12 +1,11 @@
 //! The node: rows of the command table.
 
-use crate::call::pending;
 use crate::command::args::{integer, one_of, string, token};
 use crate::command::bits::flag::{
     ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, WHOLE_KEYSPACE, WRITE,
 };
 use crate::command::{Command, Flags, Group, Handler, category};
-use crate::commands::{debug, info, monitor, server};
+use crate::commands::{debug, info, keyspace, monitor, server};
 
 const GROUP: Group = Group::Server;
 
@@ -15,7 +14,7 @@ const fn cmd(name: &'static str, handler: Handler, arity: i8, flags: &[Flags]) -
 }
 
 pub(super) const ROWS: &[Command] = &[
-    cmd("dbsize", pending, 1, &[READONLY, FAST])
+    cmd("dbsize", keyspace::dbsize, 1, &[READONLY, FAST])
         .acl(&[category::KEYSPACE])
         .doc("1.0.0", "Counts the keys of the database.", "O(1)")
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
@@ -31,7 +30,7 @@ pub(super) const ROWS: &[Command] = &[
         "Depends on the subcommand",
     )
     .system(),
-    cmd("flushall", pending, -1, &[WRITE])
+    cmd("flushall", keyspace::flushall, -1, &[WRITE])
         .acl(&[category::KEYSPACE, category::DANGEROUS])
         .doc(
             "1.0.0",
@@ -48,7 +47,7 @@ pub(super) const ROWS: &[Command] = &[
             ],
         )
         .optional()]),
-    cmd("flushdb", pending, -1, &[WRITE])
+    cmd("flushdb", keyspace::flushdb, -1, &[WRITE])
         .acl(&[category::KEYSPACE, category::DANGEROUS])
         .doc(
             "1.0.0",
@@ -108,7 +107,7 @@ pub(super) const ROWS: &[Command] = &[
         token("force", "FORCE").since("7.0.0").optional(),
         token("abort", "ABORT").since("7.0.0").optional(),
     ]),
-    cmd("swapdb", pending, 3, &[WRITE, FAST])
+    cmd("swapdb", keyspace::swapdb, 3, &[WRITE, FAST])
         .acl(&[category::KEYSPACE, category::DANGEROUS])
         .doc(
             "4.0.0",

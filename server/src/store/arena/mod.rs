@@ -5,11 +5,14 @@
 //! granules: its high bits name the slab, its low bits the block's offset in it, so that finding a
 //! block costs one load. Free blocks of a slab form a list through their own first bytes, and slabs
 //! with a free block form a list per class, so that a slab that empties can be given back at once.
+//! A block above an eighth of a slab (its key must be long, as large values are kept apart) has a slab
+//! of its own size to itself.
 
 mod pool;
 
 pub(super) use pool::Pool;
 
+use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::num::NonZeroU32;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -64,7 +67,8 @@ pub(super) struct Arena {
     /// log2 of a slab's granules.
     shift: u32,
     live_bytes: usize,
-    slab_count: usize,
+    /// Bytes of all slabs.
+    slabs_bytes: usize,
 }
 
 // SAFETY: the slabs belong to the arena alone; nothing in them is tied to a thread.
@@ -81,6 +85,18 @@ fn class_of(granules: usize) -> (usize, usize) {
     ((step + 1) << shift, LINEAR_CLASSES + (octave - 4) * 8 + step - 7)
 }
 
+fn single_layout(granules: usize) -> Layout {
+    Layout::from_size_align(granules * GRANULE, GRANULE).expect("no entry is near the size of the address space")
+}
+
+/// Memory for a block that has its slab to itself.
+fn alloc_single(granules: usize) -> NonNull<u8> {
+    let layout = single_layout(granules);
+    // SAFETY: the layout's size is not zero, as no block is empty.
+    let memory = unsafe { alloc(layout) };
+    NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
 impl Arena {
     /// An empty arena that takes its slabs from `pool`.
     pub(super) fn new(pool: &Arc<Pool>) -> Arena {
@@ -90,7 +106,7 @@ impl Arena {
             with_room: [NONE; CLASSES],
             shift: (pool.slab_bytes() / GRANULE).ilog2(),
             live_bytes: 0,
-            slab_count: 0,
+            slabs_bytes: 0,
             pool: Arc::clone(pool),
         }
     }
@@ -100,7 +116,7 @@ impl Arena {
         &self.pool
     }
 
-    /// The largest block that is worth a slab; what is larger is kept apart.
+    /// The largest block that shares a slab; a value that needs more is kept apart.
     pub(super) fn max_block_bytes(&self) -> usize {
         self.slab_bytes() / 8
     }
@@ -110,21 +126,47 @@ impl Arena {
         self.live_bytes
     }
 
+    /// How many slabs there are or were at once.
+    pub(super) fn slabs(&self) -> usize {
+        self.slabs.len()
+    }
+
     /// Bytes that the arena holds: its slabs and the list of them.
     pub(super) fn held_bytes(&self) -> usize {
-        self.slab_count * self.slab_bytes() + self.slabs.capacity() * size_of::<Slab>()
+        self.slabs_bytes + self.slabs.capacity() * size_of::<Slab>()
     }
 
     fn slab_bytes(&self) -> usize {
         GRANULE << self.shift
     }
 
+    /// Whether a block of so many granules has its slab to itself.
+    fn is_single(&self, granules: usize) -> bool {
+        granules * GRANULE > self.max_block_bytes()
+    }
+
+    /// Bytes of a slab for blocks of so many granules.
+    fn slab_size(&self, granules: usize) -> usize {
+        if self.is_single(granules) {
+            granules * GRANULE
+        } else {
+            self.slab_bytes()
+        }
+    }
+
     /// A block of at least `bytes`, its content undefined.
     pub(super) fn alloc(&mut self, bytes: usize) -> Handle {
-        debug_assert!(bytes > 0 && bytes <= self.max_block_bytes());
+        debug_assert!(bytes > 0);
+        if self.is_single(bytes.div_ceil(GRANULE)) {
+            return self.alloc_single(bytes.div_ceil(GRANULE));
+        }
         let (granules, class) = class_of(bytes.div_ceil(GRANULE));
         let number = match self.with_room[class] {
-            NONE => self.add_slab(granules as u32, class),
+            NONE => {
+                let number = self.add_slab(granules);
+                self.link(number, class);
+                number
+            }
             number => number,
         };
         let slab_granules = 1u32 << self.shift;
@@ -147,8 +189,19 @@ impl Arena {
             self.unlink(number, class);
         }
         self.live_bytes += granules * GRANULE;
-        let raw = (number << self.shift) | offset;
-        Handle(NonZeroU32::new(raw).expect("slab numbers start at 1"))
+        self.handle(number, offset)
+    }
+
+    fn handle(&self, number: u32, offset: u32) -> Handle {
+        Handle(NonZeroU32::new((number << self.shift) | offset).expect("slab numbers start at 1"))
+    }
+
+    /// A block with a slab to itself, which no class lists.
+    fn alloc_single(&mut self, granules: usize) -> Handle {
+        let number = self.add_slab(granules);
+        self.slabs[number as usize].live = 1;
+        self.live_bytes += granules * GRANULE;
+        self.handle(number, 0)
     }
 
     /// Gives a block back. The handle must not be used again.
@@ -156,6 +209,11 @@ impl Arena {
         let number = handle.get() >> self.shift;
         let offset = handle.get() & ((1 << self.shift) - 1);
         let slab_granules = 1u32 << self.shift;
+        let block = self.slabs[number as usize].block as usize;
+        self.live_bytes -= block * GRANULE;
+        if self.is_single(block) {
+            return self.drop_slab(number);
+        }
         let slab = &mut self.slabs[number as usize];
         let base = slab.base.expect("a live block's slab has memory");
         let was_full = slab.free == 0 && slab.fresh + slab.block > slab_granules;
@@ -163,8 +221,7 @@ impl Arena {
         unsafe { base.add(offset as usize * GRANULE).cast::<u32>().write(slab.free) };
         slab.free = offset + 1;
         slab.live -= 1;
-        let (live, block) = (slab.live, slab.block as usize);
-        self.live_bytes -= block * GRANULE;
+        let live = slab.live;
         let (_, class) = class_of(block);
         if was_full {
             self.link(number, class);
@@ -192,7 +249,7 @@ impl Arena {
         unsafe { base.add(offset) }
     }
 
-    fn add_slab(&mut self, block: u32, class: usize) -> u32 {
+    fn add_slab(&mut self, granules: usize) -> u32 {
         if self.slabs.is_empty() {
             self.slabs.push(Slab {
                 base: None,
@@ -204,10 +261,14 @@ impl Arena {
                 next: NONE,
             });
         }
-        let base = self.pool.take();
+        let base = if self.is_single(granules) {
+            alloc_single(granules)
+        } else {
+            self.pool.take()
+        };
         let slab = Slab {
             base: Some(base),
-            block,
+            block: granules as u32,
             free: 0,
             fresh: 0,
             live: 0,
@@ -228,17 +289,31 @@ impl Arena {
             number < 1 << (32 - self.shift),
             "a table holds at most 32 GiB of entries"
         );
-        self.slab_count += 1;
-        self.link(number, class);
+        self.slabs_bytes += self.slab_size(granules);
         number
     }
 
-    fn drop_slab(&mut self, number: u32) {
-        if let Some(base) = self.slabs[number as usize].base.take() {
-            // SAFETY: `add_slab` took it from the pool, and no block of it is live.
+    /// Gives a slab's memory back to where `add_slab` took it from.
+    ///
+    /// # Safety
+    /// It is a slab of this arena for blocks of so many granules, and nothing refers to it any more.
+    unsafe fn give_slab(&self, base: NonNull<u8>, granules: usize) {
+        if self.is_single(granules) {
+            // SAFETY: `alloc_single` allocated it with this layout.
+            unsafe { dealloc(base.as_ptr(), single_layout(granules)) };
+        } else {
+            // SAFETY: it was taken from the pool.
             unsafe { self.pool.give(base) };
+        }
+    }
+
+    fn drop_slab(&mut self, number: u32) {
+        let granules = self.slabs[number as usize].block as usize;
+        if let Some(base) = self.slabs[number as usize].base.take() {
+            // SAFETY: no block of the slab is live.
+            unsafe { self.give_slab(base, granules) };
             self.unused.push(number);
-            self.slab_count -= 1;
+            self.slabs_bytes -= self.slab_size(granules);
         }
     }
 
@@ -267,9 +342,11 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        for base in self.slabs.iter().filter_map(|slab| slab.base) {
-            // SAFETY: taken from the pool; the arena's owner has dropped what the blocks held.
-            unsafe { self.pool.give(base) };
+        for slab in std::mem::take(&mut self.slabs) {
+            if let Some(base) = slab.base {
+                // SAFETY: the arena's owner has dropped what the blocks held.
+                unsafe { self.give_slab(base, slab.block as usize) };
+            }
         }
     }
 }
@@ -308,7 +385,9 @@ mod tests {
                 assert!(content.iter().all(|&byte| byte == mark));
                 arena.free(handle);
             } else {
-                let bytes = 1 + roll % arena.max_block_bytes();
+                // One in eight may be above what shares a slab, up to twice a slab.
+                let most = if roll & 7 == 0 { 8192 } else { arena.max_block_bytes() };
+                let bytes = 1 + (roll >> 3) % most;
                 let handle = arena.alloc(bytes);
                 assert!(arena.block_bytes(handle) >= bytes);
                 // SAFETY: the block is live and at least `bytes` long.
@@ -319,6 +398,6 @@ mod tests {
         for (handle, _, _) in live {
             arena.free(handle);
         }
-        assert_eq!((arena.live_bytes(), arena.slab_count), (0, 0));
+        assert_eq!((arena.live_bytes(), arena.slabs_bytes), (0, 0));
     }
 }
