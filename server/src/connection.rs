@@ -83,18 +83,21 @@ impl Stream {
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>> {
-        let mut pieces = [io::IoSlice::new(&[]); PIECES];
         match (self, output.contiguous()) {
             (Stream::Tcp(stream), Some(bytes)) => Pin::new(stream).poll_write(cx, bytes),
             (Stream::Unix(stream), Some(bytes)) => Pin::new(stream).poll_write(cx, bytes),
-            (Stream::Tcp(stream), None) => {
-                let used = output.pieces(&mut pieces);
-                Pin::new(stream).poll_write_vectored(cx, &pieces[..used])
-            }
-            (Stream::Unix(stream), None) => {
-                let used = output.pieces(&mut pieces);
-                Pin::new(stream).poll_write_vectored(cx, &pieces[..used])
-            }
+            (stream, None) => stream.poll_write_pieces(cx, output),
+        }
+    }
+
+    // Apart, so that a plain write does not prepare the pieces.
+    #[inline(never)]
+    fn poll_write_pieces(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>> {
+        let mut pieces = [io::IoSlice::new(&[]); PIECES];
+        let used = output.pieces(&mut pieces);
+        match self {
+            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, &pieces[..used]),
+            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, &pieces[..used]),
         }
     }
 }
