@@ -93,7 +93,7 @@ impl Call<'_> {
     }
 }
 
-/// Stands in for a handler that is not there yet.
-pub fn pending(_: &mut Call<'_>) -> Outcome {
-    Err(Error::new("ERR not there yet"))
+/// The handler of a command that only groups subcommands; the dispatcher has refused it before.
+pub fn container(call: &mut Call<'_>) -> Outcome {
+    Err(Error::wrong_arity(call.command))
 }

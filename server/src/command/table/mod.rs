@@ -72,7 +72,7 @@ const fn flatten() -> [Command; COMMAND_COUNT] {
 
 /// A command that only groups subcommands.
 const fn container(group: Group, name: &'static str) -> Command {
-    Command::row(group, name, crate::call::pending, -2, &[flag::CONTAINER])
+    Command::row(group, name, crate::call::container, -2, &[flag::CONTAINER])
 }
 
 /// The flags of a subcommand for administrators.
