@@ -11,6 +11,8 @@ mod dispatch;
 pub mod housekeeping;
 pub mod latency;
 pub mod lcs;
+pub mod logging;
+pub mod metrics;
 pub mod node;
 pub mod resp;
 pub mod server;

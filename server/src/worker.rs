@@ -212,7 +212,7 @@ pub(crate) enum Socket {
 pub(crate) async fn run(index: usize, node: Arc<Node>, mut mailbox: mpsc::Receiver<Accepted>) {
     WORKER.set(Some(Worker::new(index, Arc::clone(&node))));
     let stats = Arc::clone(&node.workers[index]);
-    tokio::spawn(probe_lag(Arc::clone(&stats)));
+    tokio::spawn(probe_lag(Arc::clone(&stats), node.started));
     while let Some(accepted) = mailbox.recv().await {
         let peer = Arc::clone(&accepted.client.peer);
         match Stream::open(accepted.socket) {
@@ -231,12 +231,10 @@ pub(crate) async fn run(index: usize, node: Arc<Node>, mut mailbox: mpsc::Receiv
     }
 }
 
-async fn probe_lag(stats: Arc<WorkerStats>) {
+async fn probe_lag(stats: Arc<WorkerStats>, started: Instant) {
     loop {
         let due = Instant::now() + LAG_PROBE;
         tokio::time::sleep_until(due.into()).await;
-        stats
-            .lag_nanos
-            .store(due.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        stats.record_lag(due.elapsed(), started.elapsed());
     }
 }

@@ -214,6 +214,21 @@ impl Keyspace {
         })
     }
 
+    /// Keys of each database, and how many of them have a deadline, in one walk over the stripes.
+    pub fn census(&self) -> Vec<(usize, usize)> {
+        let mut databases = vec![(0, 0); self.databases.len()];
+        for index in 0..self.stripes.len() {
+            let stripe = self.lock(index);
+            for (database, (keys, volatile)) in databases.iter_mut().enumerate() {
+                if let Some(table) = stripe.table(self.table_of(database)) {
+                    *keys += table.len();
+                    *volatile += table.volatile();
+                }
+            }
+        }
+        databases
+    }
+
     /// Counters summed over the stripes.
     pub fn counters(&self) -> Counters {
         (0..self.stripes.len()).fold(Counters::default(), |sum, index| {
