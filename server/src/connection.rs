@@ -7,7 +7,7 @@
 
 use crate::client::Client;
 use crate::dispatch::{self, Prepared, Ran};
-use crate::node::Node;
+use crate::node::{Node, unix_ms};
 use crate::resp::decode::{Args, Batch, Decoder, Limits};
 use crate::resp::encode::{Output, Reply};
 use crate::stats::WorkerStats;
@@ -298,8 +298,14 @@ impl Connection {
                 return Poll::Ready(false);
             };
             self.count_read(read);
+            self.note_progress();
         }
         Poll::Ready(true)
+    }
+
+    /// A peer that takes long to send one large argument or to take its replies is not idle.
+    fn note_progress(&self) {
+        self.client.peer.active_ms.store(unix_ms(), Ordering::Relaxed);
     }
 
     fn count_read(&self, bytes: usize) {
@@ -459,7 +465,11 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         let mut output = std::mem::take(&mut self.output);
+        let before = output.len();
         let result = self.poll_send(cx, &mut output);
+        if output.len() < before {
+            self.note_progress();
+        }
         self.client.peer.output_bytes.store(output.len(), Ordering::Relaxed);
         if !output.is_empty() {
             self.output = output;

@@ -40,9 +40,8 @@ pub(crate) async fn run(node: Arc<Node>) {
         if node.active_expire.load(Ordering::Relaxed) {
             reclaim(&node, &mut stripe).await;
         }
-        node.totals
-            .peak_bytes
-            .fetch_max(node.keyspace.used_bytes(), Ordering::Relaxed);
+        let used_bytes = node.keyspace.used_bytes() + node.client_bytes.load(Ordering::Relaxed);
+        node.totals.peak_bytes.fetch_max(used_bytes, Ordering::Relaxed);
         if round % SAMPLE_ROUNDS == 0 {
             rates.sample(&node);
             node.resident_bytes.store(resident_bytes(), Ordering::Relaxed);

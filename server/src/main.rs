@@ -165,6 +165,6 @@ fn obey_signals(node: Arc<Node>, traces: Traces) -> anyhow::Result<impl Future<O
 
 async fn received(signal: &mut Signal) {
     if signal.recv().await.is_none() {
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 }

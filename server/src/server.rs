@@ -308,7 +308,7 @@ fn listen(settings: &Settings) -> anyhow::Result<(Vec<Listener>, Option<PathBuf>
             match listen_tcp(name, settings) {
                 Ok(found) => listeners.extend(found),
                 Err(error) if optional && is_absent(&error) => {}
-                Err(error) => return Err(explain(error, "port", &format!("{name}:{}", settings.port))),
+                Err(error) => return Err(explain(&error, "port", &format!("{name}:{}", settings.port))),
             }
         }
     }
@@ -340,7 +340,7 @@ fn listen_metrics(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
         listener.set_nonblocking(true)?;
         Ok(listener)
     };
-    let listener = open().map_err(|error| explain(error, "metrics-port", &format!("{name}:{port}")))?;
+    let listener = open().map_err(|error| explain(&error, "metrics-port", &format!("{name}:{port}")))?;
     if listener.local_addr().is_ok_and(|address| !address.ip().is_loopback()) {
         tracing::warn!("the metrics port asks for no password and can be reached from other machines");
     }
@@ -348,7 +348,7 @@ fn listen_metrics(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
 }
 
 /// Says what could not be listened on, and what helps.
-fn explain(error: io::Error, setting: &str, address: &str) -> anyhow::Error {
+fn explain(error: &io::Error, setting: &str, address: &str) -> anyhow::Error {
     let advice = match error.kind() {
         io::ErrorKind::AddrInUse => format!("; another program listens there: stop it, or set another {setting}"),
         io::ErrorKind::PermissionDenied => format!("; set {setting} to 1024 or more, or allow this program low ports"),

@@ -154,6 +154,10 @@ impl Worker {
     /// Takes over settings that have changed since the last turn.
     #[inline]
     pub(crate) fn refresh(&mut self) {
+        if self.input.is_empty() {
+            // A turn that panicked took it along; without it every other connection would seem to have ended.
+            self.input = vec![0; INPUT_BYTES];
+        }
         let generation = self.node.config.generation();
         if generation != self.generation {
             self.generation = generation;

@@ -390,7 +390,7 @@ const MEMORY: &[Family] = &[
         "larder_memory_peak_bytes",
         Gauge,
         &[],
-        "The most that entries and index ever took.",
+        "The most that entries, index and connection buffers ever took.",
         |now, to| {
             to.one(now.node.totals.peak_bytes.load(Relaxed));
         },
