@@ -10,7 +10,9 @@ use std::time::{Duration, Instant};
 
 /// How often the round is made.
 const PERIOD: Duration = Duration::from_millis(100);
-/// Rounds between two samples of rates and of the system.
+/// How many periods a round is apart from the next while nothing happens: waking up is what an idle node costs.
+const QUIET_STEP: u32 = 2;
+/// Rounds between two samples of rates and of the system; then expired keys are looked for in any case.
 const SAMPLE_ROUNDS: u64 = 10;
 /// Buckets of a stripe that are searched for expired keys under one lock.
 const RECLAIM_BUCKETS: usize = 64;
@@ -27,49 +29,78 @@ const MAX_ROUNDS_BETWEEN: u64 = 10;
 
 /// Keeps house until the task is dropped.
 pub(crate) async fn run(node: Arc<Node>) {
-    let mut ticks = tokio::time::interval(PERIOD);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut rates = Rates::new(&node);
     let mut connections = Connections::default();
-    let mut stripe = 0;
-    for round in 1u64.. {
-        ticks.tick().await;
+    let mut reclaim = Reclaim::default();
+    let (mut round, mut next_sample, mut step) = (0, 0, 1);
+    loop {
+        tokio::time::sleep(PERIOD * step).await;
+        round += u64::from(step);
         // Before the pause ends: connections that it held back were silent for that reason.
         connections.check(&node, round);
         node.pause.expire();
-        if node.active_expire.load(Ordering::Relaxed) {
-            reclaim(&node, &mut stripe).await;
+        let sampling = round >= next_sample;
+        let busy = reclaim.may_find_keys(&node);
+        if (busy || sampling) && node.active_expire.load(Ordering::Relaxed) {
+            reclaim.run(&node).await;
         }
         let used_bytes = node.keyspace.used_bytes() + node.client_bytes.load(Ordering::Relaxed);
         node.totals.peak_bytes.fetch_max(used_bytes, Ordering::Relaxed);
-        if round % SAMPLE_ROUNDS == 0 {
+        if sampling {
+            next_sample = round + SAMPLE_ROUNDS;
             rates.sample(&node);
             node.resident_bytes.store(resident_bytes(), Ordering::Relaxed);
         }
+        let quiet = !busy && node.pause.remaining().is_none();
+        step = if quiet { QUIET_STEP } else { 1 };
     }
 }
 
-/// Goes through the stripes, a few buckets at a time, until the round's time is spent.
-async fn reclaim(node: &Node, stripe: &mut usize) {
-    let began = Instant::now();
-    let mut slice = began;
-    let now_ms = unix_ms();
-    let stripes = node.keyspace.shape().stripes;
-    let mut left = stripes;
-    while left > 0 {
-        let removed = node.keyspace.reclaim_expired(*stripe, now_ms, RECLAIM_BUCKETS);
-        // A stripe whose keys expire in masses is worked on until the time is over.
-        if removed <= RECLAIM_BUCKETS {
-            *stripe = (*stripe + 1) % stripes;
-            left -= 1;
-        }
-        let now = Instant::now();
-        if now - began > RECLAIM_TIME {
-            return;
-        }
-        if now - slice > RECLAIM_SLICE {
-            tokio::task::yield_now().await;
-            slice = Instant::now();
+/// Where reclaiming expired keys stands.
+#[derive(Default)]
+struct Reclaim {
+    /// The stripe to go on with.
+    stripe: usize,
+    /// Stripes since the last one that had a key with a deadline.
+    barren: usize,
+    /// How many commands had run at the last round.
+    commands: u64,
+}
+
+impl Reclaim {
+    /// Whether keys may expire: not if no stripe had one with a deadline and no command ran since.
+    fn may_find_keys(&mut self, node: &Node) -> bool {
+        let before = std::mem::replace(&mut self.commands, node.commands_processed());
+        self.barren < node.keyspace.shape().stripes || self.commands != before
+    }
+
+    /// Goes through the stripes, a few buckets at a time, until the round's time is spent.
+    async fn run(&mut self, node: &Node) {
+        let began = Instant::now();
+        let mut slice = began;
+        let now_ms = unix_ms();
+        let stripes = node.keyspace.shape().stripes;
+        let mut left = stripes;
+        while left > 0 {
+            let (removed, volatile) = node.keyspace.reclaim_expired(self.stripe, now_ms, RECLAIM_BUCKETS);
+            self.barren = if removed + volatile > 0 {
+                0
+            } else {
+                self.barren.saturating_add(1)
+            };
+            // A stripe whose keys expire in masses is worked on until the time is over.
+            if removed <= RECLAIM_BUCKETS {
+                self.stripe = (self.stripe + 1) % stripes;
+                left -= 1;
+            }
+            let now = Instant::now();
+            if now - began > RECLAIM_TIME {
+                return;
+            }
+            if now - slice > RECLAIM_SLICE {
+                tokio::task::yield_now().await;
+                slice = Instant::now();
+            }
         }
     }
 }
@@ -320,6 +351,27 @@ mod tests {
         );
         assert_eq!(node.client_bytes.load(Ordering::Relaxed), 800);
         assert_eq!(node.totals.evicted_clients.load(Ordering::Relaxed), 2);
+    }
+
+    #[tokio::test]
+    async fn expired_keys_of_all_stripes_are_reclaimed_and_then_nothing_is_due() {
+        let node = node(|_| {});
+        let eviction = crate::node::eviction(&node.config.settings());
+        let mut store = crate::store::Store::new(&node.keyspace, 3, 1_000, &eviction);
+        for number in 0..1000u32 {
+            let name = number.to_be_bytes();
+            store
+                .key(&name)
+                .set(crate::store::NewValue::Bytes(b"value"), Some(2_000));
+        }
+        drop(store);
+        assert_eq!(node.keyspace.census()[3], (1000, 1000));
+        let mut reclaim = Reclaim::default();
+        for _ in 0..100 {
+            reclaim.run(&node).await;
+        }
+        assert_eq!(node.keyspace.census()[3], (0, 0));
+        assert!(!reclaim.may_find_keys(&node));
     }
 
     #[test]

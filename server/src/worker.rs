@@ -25,7 +25,7 @@ const KEEP_OUTPUT_BYTES: usize = 512 * 1024;
 /// How often the system's wall clock is read anew.
 const RESYNC: Duration = Duration::from_millis(10);
 /// How often a worker measures how late its timers are.
-const LAG_PROBE: Duration = Duration::from_millis(100);
+const LAG_PROBE: Duration = Duration::from_millis(500);
 
 /// Wall time from a monotonic clock: one read of the fast clock per turn, corrected now and then, so
 /// that a step of the system's clock is followed within `RESYNC`.

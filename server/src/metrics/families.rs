@@ -198,7 +198,7 @@ const WORKERS: &[Family] = &[
         "larder_worker_loop_lag_seconds",
         Summary,
         WORKER,
-        "How late a worker's timers fire, measured ten times a second; up to 0.001 is the timers' resolution.",
+        "How late a worker's timers fire, measured twice a second; up to 0.001 is the timers' resolution.",
         |now, to| {
             for (index, worker) in now.node.workers.iter().enumerate() {
                 let lag = seconds(worker.lag_nanos_total.get());
