@@ -241,7 +241,7 @@ impl Connection {
         if self.node.is_stopping() {
             return Poll::Ready(None);
         }
-        if self.large.is_some() && !ready!(self.fill_large(cx)) {
+        if self.large.is_some() && !ready!(self.fill_large(worker, cx)) {
             return Poll::Ready(None);
         }
         if self.leftover.len() > COPY_BYTES {
@@ -279,7 +279,7 @@ impl Connection {
     }
 
     /// Reads into the large argument until it is whole; false when the connection ends.
-    fn fill_large(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    fn fill_large(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<bool> {
         while let Some(large) = &mut self.large {
             let missing = large.len - large.bytes.len();
             if missing == 0 {
@@ -299,6 +299,10 @@ impl Connection {
             };
             self.count_read(read);
             self.note_progress();
+            self.check_input(worker);
+            if self.client.peer.is_killed() {
+                return Poll::Ready(false);
+            }
         }
         Poll::Ready(true)
     }

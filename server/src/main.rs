@@ -18,11 +18,11 @@ fn main() -> ExitCode {
     let config = match Config::load(std::env::args_os(), std::env::vars_os()) {
         Ok(config) => config,
         Err(LoadError::CommandLine(error)) => error.exit(),
-        Err(error) => return fail(&error.into()),
+        Err(error) => return fail(&error.to_string()),
     };
     let settings = config.settings();
     if let Err(error) = logging::start(&settings) {
-        return fail(&error.into());
+        return fail(&error.to_string());
     }
     match serve(config) {
         Ok(()) => {
@@ -30,16 +30,17 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(error) => {
+            let problem = format!("{error:#}");
             if !settings.logfile.is_empty() {
-                tracing::error!("{error:#}");
+                tracing::error!("{problem}");
             }
-            fail(&error)
+            fail(&problem)
         }
     }
 }
 
-fn fail(error: &anyhow::Error) -> ExitCode {
-    eprintln!("larder-server: {error:#}");
+fn fail(problem: &str) -> ExitCode {
+    eprintln!("larder-server: {problem}");
     ExitCode::FAILURE
 }
 
