@@ -11,7 +11,7 @@ use crate::node::{Node, unix_ms};
 use crate::resp::decode::{Args, Batch, Decoder, Limits};
 use crate::resp::encode::{Output, Reply};
 use crate::stats::WorkerStats;
-use crate::worker::{self, INPUT_BYTES, Scene, Socket, Worker};
+use crate::worker::{self, Buffers, INPUT_BYTES, Scene, Socket, Worker};
 use bytes::Bytes;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -98,14 +98,14 @@ struct Parked {
     input: Vec<u8>,
 }
 
-/// Input of one turn.
-struct Input {
-    bytes: Vec<u8>,
-    len: usize,
-    /// Whether `bytes` is the worker's buffer.
-    shared: bool,
-    /// Requests that were decoded before.
-    batch: Option<Batch>,
+/// Where the input of one turn is.
+enum Input {
+    /// In the worker's buffer, this many bytes.
+    Shared(usize),
+    /// In a buffer of the connection.
+    Own(Vec<u8>),
+    /// Decoded in an earlier turn.
+    Parked(Parked),
 }
 
 /// How a turn ended.
@@ -117,6 +117,16 @@ enum Stop {
     Before(usize),
     /// The same, after the pause in force.
     PausedBefore(usize),
+}
+
+/// What of a turn's input is kept.
+enum Rest {
+    Nothing,
+    Copied(Vec<u8>),
+    /// The whole buffer: a long request of which nothing could run yet must not be copied at each read.
+    Everything,
+    /// Decoded requests, and whether a pause holds them.
+    Parked(Parked, bool),
 }
 
 /// A connection and all that it keeps between turns.
@@ -169,7 +179,7 @@ impl Connection {
         self.client.peer.register(cx.waker());
         worker.refresh();
         let mut commands = 0;
-        let mut started = None;
+        let mut began = None;
         loop {
             if self.client.peer.is_killed() {
                 return Poll::Ready(());
@@ -181,62 +191,57 @@ impl Connection {
                 return Poll::Ready(());
             };
             let now = Instant::now();
-            let started = *started.get_or_insert(now);
-            commands += self.turn(worker, cx, input, now);
-            if commands >= TURN_COMMANDS || started.elapsed() >= TURN_TIME {
+            let (ran, ended) = self.turn(worker, cx, input, now);
+            commands += ran;
+            if commands >= TURN_COMMANDS || ended - *began.get_or_insert(now) >= TURN_TIME {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }
     }
 
-    /// Works on one input: decode, execute, send. Returns how many commands ran.
-    fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>, mut input: Input, now: Instant) -> usize {
-        let mut output = std::mem::take(&mut worker.output);
-        let mut batch = std::mem::take(&mut worker.batch);
-        let decoded = match input.batch.take() {
-            Some(parked) => {
-                let end = parked.requests().last().map_or(0, |request| request.end as usize);
-                batch = parked;
-                Ok(end)
-            }
-            None => self.decode(worker, &input.bytes[..input.len], &mut batch),
+    /// Works on one input: decode, execute, send. Returns how many commands ran, and when they had.
+    fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>, input: Input, now: Instant) -> (usize, Instant) {
+        let mut buffers = worker.buffers.take().expect("a turn puts the buffers back");
+        let Buffers {
+            input: shared,
+            batch,
+            output,
+        } = &mut *buffers;
+        let (bytes, decoded) = match &input {
+            Input::Shared(len) => (&shared[..*len], self.decode(worker, &shared[..*len], batch)),
+            Input::Own(bytes) => (&bytes[..], self.decode(worker, bytes, batch)),
+            Input::Parked(parked) => (&parked.input[..], Ok(parked.batch.end())),
         };
-        let stop = self.execute(worker, &input.bytes[..input.len], &batch, &mut output, now);
+        let run = match &input {
+            Input::Parked(parked) => &parked.batch,
+            Input::Shared(_) | Input::Own(_) => &*batch,
+        };
+        let (stop, ended) = self.execute(worker, bytes, run, output, now);
         let ran = match stop {
-            Stop::Finished => batch.requests().len(),
+            Stop::Finished => run.requests().len(),
             Stop::Before(next) | Stop::PausedBefore(next) => next,
         };
-        self.keep_rest(worker, input, &batch, stop, decoded.as_ref().ok().copied());
+        let rest = self.rest(bytes, run, &stop, decoded.as_ref().ok().copied());
+        self.keep(input, rest);
+        self.check_input(worker);
         if let Err(error) = decoded
             && self.parked.is_none()
         {
-            self.refuse(&error, &mut output);
+            self.refuse(&error, output);
         }
-        self.send(worker, cx, &mut output);
-        worker.put_back(batch, output);
-        ran
+        self.send(worker, cx, output);
+        worker.put_back(buffers);
+        (ran, ended)
     }
 
     /// Reads what the peer has sent, unless there is work left already; `None` when the connection ends.
     fn fill(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<Option<Input>> {
         if let Some(parked) = self.parked.take() {
-            let len = parked.input.len();
-            return Poll::Ready(Some(Input {
-                bytes: parked.input,
-                len,
-                shared: false,
-                batch: Some(parked.batch),
-            }));
+            return Poll::Ready(Some(Input::Parked(parked)));
         }
         if std::mem::take(&mut self.more) {
-            let bytes = std::mem::take(&mut self.leftover);
-            return Poll::Ready(Some(Input {
-                len: bytes.len(),
-                bytes,
-                shared: false,
-                batch: None,
-            }));
+            return Poll::Ready(Some(Input::Own(std::mem::take(&mut self.leftover))));
         }
         if self.node.is_stopping() {
             return Poll::Ready(None);
@@ -249,33 +254,22 @@ impl Connection {
                 return Poll::Ready(None);
             };
             self.count_read(read);
-            let bytes = std::mem::take(&mut self.leftover);
-            return Poll::Ready(Some(Input {
-                len: bytes.len(),
-                bytes,
-                shared: false,
-                batch: None,
-            }));
+            return Poll::Ready(Some(Input::Own(std::mem::take(&mut self.leftover))));
         }
         let kept = self.leftover.len();
-        let mut buffer = ReadBuf::new(&mut worker.input[kept..]);
+        let shared = &mut worker.buffers.as_mut().expect("a turn puts the buffers back").input;
+        let mut buffer = ReadBuf::new(&mut shared[kept..]);
         let result = ready!(self.stream.poll_read(cx, &mut buffer));
         let read = buffer.filled().len();
         if result.is_err() || read == 0 {
             return Poll::Ready(None);
         }
-        self.count_read(read);
-        worker.input[..kept].copy_from_slice(&self.leftover);
         if kept > 0 {
+            shared[..kept].copy_from_slice(&self.leftover);
             self.leftover = Vec::new();
         }
-        let bytes = std::mem::take(&mut worker.input);
-        Poll::Ready(Some(Input {
-            bytes,
-            len: kept + read,
-            shared: true,
-            batch: None,
-        }))
+        self.count_read(read);
+        Poll::Ready(Some(Input::Shared(kept + read)))
     }
 
     /// Reads into the large argument until it is whole; false when the connection ends.
@@ -334,49 +328,61 @@ impl Connection {
     }
 
     /// Runs the requests in order. A handler's panic ends the connection, not the worker.
-    fn execute(&mut self, worker: &mut Worker, input: &[u8], batch: &Batch, output: &mut Output, now: Instant) -> Stop {
+    fn execute(
+        &mut self,
+        worker: &mut Worker,
+        input: &[u8],
+        batch: &Batch,
+        output: &mut Output,
+        now: Instant,
+    ) -> (Stop, Instant) {
         let now_ms = worker.wall_ms(now);
-        let stats = Arc::clone(&worker.stats);
         let mut scene = worker.scene(&mut self.client, output, now_ms);
-        let stop = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
+        let ran = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
         dispatch::publish(&scene);
-        stop.unwrap_or_else(|_| {
-            stats.panics.add(1);
+        ran.unwrap_or_else(|_| {
+            self.stats.panics.add(1);
             tracing::error!(client = %self.client.peer.address, "a command panicked; its connection is closed");
             self.client.close = true;
-            Stop::Finished
+            (Stop::Finished, Instant::now())
         })
     }
 
-    /// Moves what this turn did not finish into the connection, and gives the worker its buffer back.
-    fn keep_rest(&mut self, worker: &mut Worker, mut input: Input, batch: &Batch, stop: Stop, decoded: Option<usize>) {
-        let bytes = &input.bytes[..input.len];
-        match stop {
-            Stop::Before(next) | Stop::PausedBefore(next) if !self.client.close => {
-                let (batch, input) = batch.split_off(bytes, next);
-                self.parked = Some(Parked { batch, input });
-                if matches!(stop, Stop::PausedBefore(_)) {
+    /// What of the input must be kept for another turn.
+    fn rest(&mut self, input: &[u8], batch: &Batch, stop: &Stop, decoded: Option<usize>) -> Rest {
+        if self.client.close {
+            return Rest::Nothing;
+        }
+        match *stop {
+            Stop::Finished => match decoded.unwrap_or(input.len()) {
+                consumed if consumed == input.len() => Rest::Nothing,
+                // Most often so: a copy that is just large enough for what an idle connection keeps.
+                consumed if consumed > 0 || input.len() <= INPUT_BYTES => Rest::Copied(input[consumed..].to_vec()),
+                _ => Rest::Everything,
+            },
+            Stop::Before(next) | Stop::PausedBefore(next) => {
+                let (batch, input) = batch.split_off(input, next);
+                Rest::Parked(Parked { batch, input }, matches!(stop, Stop::PausedBefore(_)))
+            }
+        }
+    }
+
+    /// Moves the rest of a turn's input into the connection.
+    fn keep(&mut self, input: Input, rest: Rest) {
+        match (rest, input) {
+            (Rest::Nothing, _) => {}
+            (Rest::Parked(parked, paused), _) => {
+                self.parked = Some(parked);
+                if paused {
                     self.node.pause.park(&self.client.peer);
                 }
             }
-            _ if self.client.close => {}
-            _ => {
-                let consumed = decoded.unwrap_or(input.len);
-                if !input.shared {
-                    input.bytes.truncate(input.len);
-                    input.bytes.drain(..consumed);
-                    input.bytes.shrink_to(input.bytes.len().max(INPUT_BYTES));
-                    self.leftover = std::mem::take(&mut input.bytes);
-                } else if consumed < input.len {
-                    self.leftover = bytes[consumed..].to_vec();
-                }
+            (Rest::Copied(leftover), _) | (Rest::Everything, Input::Own(leftover)) => {
+                self.leftover = leftover;
                 self.begin_large();
             }
+            (Rest::Everything, Input::Shared(_) | Input::Parked(_)) => unreachable!("`rest` copies these"),
         }
-        if input.shared {
-            worker.input = input.bytes;
-        }
-        self.check_input(worker);
     }
 
     /// If a large argument is being awaited, moves its part of the leftover into an allocation of its own.
@@ -496,7 +502,7 @@ impl Connection {
 }
 
 /// Runs a batch, window by window: look up and hash all, fetch their buckets, fetch their entries, run.
-fn execute_windows(scene: &mut Scene<'_>, input: &[u8], batch: &Batch, mut began: Instant) -> Stop {
+fn execute_windows(scene: &mut Scene<'_>, input: &[u8], batch: &Batch, mut began: Instant) -> (Stop, Instant) {
     let requests = batch.requests();
     let turn_began = began;
     let mut next = 0;
@@ -524,14 +530,14 @@ fn execute_windows(scene: &mut Scene<'_>, input: &[u8], batch: &Batch, mut began
         settle(scene, args(next), now - began);
         began = now;
         if let Some(stop) = stop {
-            return stop;
+            return (stop, now);
         }
         next = end;
         if next < requests.len() && now - turn_began >= TURN_TIME {
-            return Stop::Before(next);
+            return (Stop::Before(next), now);
         }
     }
-    Stop::Finished
+    (Stop::Finished, began)
 }
 
 fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args<'a>>) {

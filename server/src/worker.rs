@@ -109,18 +109,23 @@ pub(crate) struct Scene<'w> {
 
 /// What the connections of one thread share.
 pub(crate) struct Worker {
-    pub(crate) index: usize,
     pub(crate) node: Arc<Node>,
     pub(crate) stats: Arc<WorkerStats>,
     pub(crate) settings: Arc<Settings>,
     generation: u64,
     eviction: Eviction,
     clock: Clock,
+    /// Taken for the length of a turn.
+    pub(crate) buffers: Option<Box<Buffers>>,
+    prepared: Vec<Prepared>,
+    untimed: Untimed,
+}
+
+/// What a turn needs only while it lasts.
+pub(crate) struct Buffers {
     pub(crate) input: Vec<u8>,
     pub(crate) batch: Batch,
     pub(crate) output: Output,
-    prepared: Vec<Prepared>,
-    untimed: Untimed,
 }
 
 thread_local! {
@@ -136,15 +141,16 @@ impl Worker {
     fn new(index: usize, node: Arc<Node>) -> Worker {
         let settings = node.config.settings();
         Worker {
-            index,
             stats: Arc::clone(&node.workers[index]),
             generation: node.config.generation(),
             eviction: eviction(&settings),
             settings,
             clock: Clock::now(),
-            input: vec![0; INPUT_BYTES],
-            batch: Batch::default(),
-            output: Output::default(),
+            buffers: Some(Box::new(Buffers {
+                input: vec![0; INPUT_BYTES],
+                batch: Batch::default(),
+                output: Output::default(),
+            })),
             prepared: Vec::new(),
             untimed: Untimed::default(),
             node,
@@ -191,12 +197,11 @@ impl Worker {
     }
 
     /// Puts the turn's buffers back for the next one.
-    pub(crate) fn put_back(&mut self, mut batch: Batch, mut output: Output) {
-        batch.clear();
-        output.clear();
-        output.shrink(KEEP_OUTPUT_BYTES);
-        self.batch = batch;
-        self.output = output;
+    pub(crate) fn put_back(&mut self, mut buffers: Box<Buffers>) {
+        buffers.batch.clear();
+        buffers.output.clear();
+        buffers.output.shrink(KEEP_OUTPUT_BYTES);
+        self.buffers = Some(buffers);
     }
 }
 

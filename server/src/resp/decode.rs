@@ -93,6 +93,11 @@ impl Batch {
         &self.requests
     }
 
+    /// Where the last request ends in the input.
+    pub fn end(&self) -> usize {
+        self.requests.last().map_or(0, |request| request.end as usize)
+    }
+
     /// The arguments of a request; `input` is what was decoded.
     #[inline]
     pub fn args<'a>(&'a self, input: &'a [u8], request: Request) -> Args<'a> {
@@ -360,6 +365,7 @@ struct Cursor<'i, 'b> {
 }
 
 impl Cursor<'_, '_> {
+    #[inline]
     fn start(&mut self, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
         if self.input[0] != b'*' {
             return self.inline();
@@ -376,6 +382,7 @@ impl Cursor<'_, '_> {
         self.arguments(missing.max(0), at, None, keep)
     }
 
+    #[inline(never)]
     fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
         let mut at = partial.at;
         if partial.closing && self.input.len() < at + 2 {
@@ -383,24 +390,15 @@ impl Cursor<'_, '_> {
             return Ok((Step::More, 0));
         }
         at += if partial.closing { 2 } else { 0 };
-        let (owned, base) = (self.batch.owned.len() as u32, self.base as u32);
-        self.batch
-            .spans
-            .extend(partial.spans.iter().map(|span| match span.start & OWNED {
-                0 => Span {
-                    start: span.start + base,
-                    ..*span
-                },
-                _ => Span {
-                    start: span.start + owned,
-                    ..*span
-                },
-            }));
-        self.batch.owned.extend(partial.owned);
+        // A request that goes on is the first of its input, so its spans become the batch's as they are:
+        // copying them at each read would take time quadratic in the length of the request.
+        debug_assert!(self.batch.requests.is_empty() && self.base == 0);
+        (self.batch.spans, self.batch.owned) = (partial.spans, partial.owned);
         self.arguments(partial.missing, at, partial.bulk, keep)
     }
 
     /// Reads `missing` arguments from offset `at` on; keeps what it found if one is incomplete.
+    #[inline]
     fn arguments(
         &mut self,
         mut missing: i64,
@@ -436,26 +434,17 @@ impl Cursor<'_, '_> {
         Ok((Step::Done, at))
     }
 
+    #[cold]
     fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
-        let first = self
-            .batch
-            .requests
-            .last()
-            .map_or(0, |request| (request.first + request.count) as usize);
-        let base = self.base as u32;
-        let owned_first = self.owned_before(first);
-        let spans = self.batch.spans.drain(first..).map(|span| match span.start & OWNED {
-            0 => Span {
-                start: span.start - base,
-                ..span
-            },
-            _ => Span {
-                start: span.start - owned_first,
-                ..span
-            },
-        });
-        let spans = spans.collect();
-        let owned = self.batch.owned.split_off(owned_first as usize);
+        let (spans, owned) = if self.base == 0 {
+            (
+                std::mem::take(&mut self.batch.spans),
+                std::mem::take(&mut self.batch.owned),
+            )
+        } else {
+            let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
+            (self.cut_spans(first as usize), Vec::new())
+        };
         *keep = Some(Box::new(Partial {
             spans,
             owned,
@@ -466,35 +455,42 @@ impl Cursor<'_, '_> {
         }));
     }
 
-    /// How many owned arguments belong to the requests before span number `first`.
-    fn owned_before(&self, first: usize) -> u32 {
-        let of_this = self.batch.spans[first..]
-            .iter()
-            .filter(|span| span.start & OWNED != 0)
-            .count();
-        (self.batch.owned.len() - of_this) as u32
+    /// Takes the spans from number `first` on out of the batch, relative to this request. None of them is
+    /// owned: only an inline request and a resumed one have owned arguments.
+    fn cut_spans(&mut self, first: usize) -> Vec<Span> {
+        let base = self.base as u32;
+        let spans = self.batch.spans.drain(first..);
+        spans
+            .map(|span| Span {
+                start: span.start - base,
+                ..span
+            })
+            .collect()
     }
 
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.
     #[inline]
     fn length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
-        let Some(&marker) = self.input.get(at) else {
-            return Ok(None);
-        };
-        if marker != b'$' {
-            // Redis looks for the line's end first, and says so only then.
-            return match self.number(at, ProtocolError::LengthTooLong)? {
-                Some(_) => Err(ProtocolError::NoBulk(marker)),
-                None => Ok(None),
-            };
+        match self.input.get(at..) {
+            Some([b'$', line @ ..]) => match short_number(line) {
+                Some((len, taken)) => Ok(Some((len, at + 1 + taken))),
+                None => self.long_length(at),
+            },
+            Some([_, ..]) => self.long_length(at),
+            _ => Ok(None),
         }
-        // Most lengths have one or two digits.
-        if let [first @ b'0'..=b'9', b'\r', _, ..] = self.input[at + 1..] {
-            return Ok(Some((usize::from(first - b'0'), at + 4)));
-        }
+    }
+
+    /// What `length` leaves over: lengths of four digits and more, and everything that is wrong.
+    #[inline(never)]
+    fn long_length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
         let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else {
             return Ok(None);
         };
+        if self.input[at] != b'$' {
+            // Redis looks for the line's end first, and says so only then.
+            return Err(ProtocolError::NoBulk(self.input[at]));
+        }
         let len = len
             .filter(|&len| (0..=self.limits.bulk_bytes).contains(&len))
             .ok_or(ProtocolError::Length)?;
@@ -508,26 +504,14 @@ impl Cursor<'_, '_> {
     /// nothing while the line is incomplete.
     #[inline]
     fn number(&self, at: usize, too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-        let line = &self.input[at..];
-        let mut value = 0i64;
-        // Up to five digits here, which cannot overflow and spare the general parser.
-        for (index, &byte) in line.iter().take(6).enumerate() {
-            match byte {
-                b'0'..=b'9' if index < 5 => value = value * 10 + i64::from(byte - b'0'),
-                b'\r' if index > 0 && (line[0] != b'0' || index == 1) => {
-                    return Ok((line.len() > index + 1).then_some((Some(value), at + index + 2)));
-                }
-                _ => break,
-            }
+        let line = self.input.get(at..).unwrap_or_default();
+        if let Some((value, taken)) = short_number(line) {
+            return Ok(Some((Some(value as i64), at + taken)));
         }
-        match line.iter().position(|&byte| byte == b'\r') {
-            Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), at + end + 2))),
-            Some(_) => Ok(None),
-            None if line.len() > MAX_LINE => Err(too_long),
-            None => Ok(None),
-        }
+        long_number(line, too_long).map(|found| found.map(|(value, taken)| (value, at + taken)))
     }
 
+    #[inline(never)]
     fn inline(&mut self) -> Result<(Step, usize), ProtocolError> {
         let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
             if self.input.len() > MAX_LINE {
@@ -545,5 +529,30 @@ impl Cursor<'_, '_> {
             self.batch.owned.push(Bytes::from(arg));
         }
         Ok((Step::Done, end + 1))
+    }
+}
+
+/// A number of one to three digits and its line end, as most are: its value, and the bytes of the line.
+#[inline]
+fn short_number(line: &[u8]) -> Option<(usize, usize)> {
+    let digit = |byte: u8| usize::from(byte - b'0');
+    match *line {
+        [a @ b'0'..=b'9', b'\r', _, ..] => Some((digit(a), 3)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', b'\r', _, ..] => Some((digit(a) * 10 + digit(b), 4)),
+        [a @ b'1'..=b'9', b @ b'0'..=b'9', c @ b'0'..=b'9', b'\r', _, ..] => {
+            Some((digit(a) * 100 + digit(b) * 10 + digit(c), 5))
+        }
+        _ => None,
+    }
+}
+
+/// Any line: the number in it, if it is one, and the bytes of the line with its end.
+#[inline(never)]
+fn long_number(line: &[u8], too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
+    match line.iter().position(|&byte| byte == b'\r') {
+        Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), end + 2))),
+        Some(_) => Ok(None),
+        None if line.len() > MAX_LINE => Err(too_long),
+        None => Ok(None),
     }
 }

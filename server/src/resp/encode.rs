@@ -7,6 +7,26 @@ use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
+/// The numbers up to 999 as digits and line end, padded to five bytes, and how many of them count.
+static SHORT_NUMBERS: [[u8; 6]; 1000] = {
+    let mut table = [[0; 6]; 1000];
+    let mut number = 0;
+    while number < 1000 {
+        let width = 1 + (number >= 10) as usize + (number >= 100) as usize;
+        let (mut rest, mut at) = (number, width);
+        while at > 0 {
+            at -= 1;
+            table[number][at] = b'0' + (rest % 10) as u8;
+            rest /= 10;
+        }
+        table[number][width] = b'\r';
+        table[number][width + 1] = b'\n';
+        table[number][5] = width as u8 + 2;
+        number += 1;
+    }
+    table
+};
+
 /// Bytes on their way to a peer: a buffer, with large strings to be sent between its parts.
 #[derive(Default, Debug)]
 pub struct Output {
@@ -221,9 +241,19 @@ impl<'o> Reply<'o> {
     /// A type byte, a number and a line end.
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
+        let buffer = &mut self.output.buffer;
+        if let Some(digits) = usize::try_from(number)
+            .ok()
+            .and_then(|number| SHORT_NUMBERS.get(number))
+        {
+            // A fixed size is copied without a call; what was too much is cut off again.
+            let start = buffer.len();
+            buffer.extend_from_slice(&[kind, digits[0], digits[1], digits[2], digits[3], digits[4]]);
+            buffer.truncate(start + 1 + usize::from(digits[5]));
+            return;
+        }
         let mut digits = [0; INT_BYTES];
         let digits = format_i64(number, &mut digits);
-        let buffer = &mut self.output.buffer;
         buffer.push(kind);
         buffer.extend_from_slice(digits);
         buffer.extend_from_slice(b"\r\n");

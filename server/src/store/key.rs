@@ -248,7 +248,7 @@ impl<'s> Key<'s> {
         if self.place().is_none() {
             let mut fresh = vec![0; len];
             change(&mut fresh);
-            self.set(NewValue::Shared(fresh.into()), None);
+            self.set(NewValue::Built(fresh.into()), None);
             return;
         }
         if let Some(place) = self.place.take().flatten() {

@@ -16,12 +16,14 @@ pub mod value;
 mod watch;
 
 pub use key::{Key, Stored, Text, WrongType};
-pub use session::{Held, Store};
+pub use session::Store;
 pub use stripe::{Counters, Memory, NewValue, Stripe};
 pub use watch::Dirty;
 
+use arena::Pool;
 use crossbeam_utils::CachePadded;
 use eviction::Eviction;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use table::Table;
@@ -33,20 +35,38 @@ pub struct Shape {
     pub stripes: usize,
     /// Bytes per slab; a power of two from 4 KiB to 64 KiB.
     pub slab_bytes: usize,
+    /// Whether slabs are cut from huge pages.
+    pub huge_pages: bool,
     /// How many databases.
     pub databases: usize,
 }
 
+/// Stripes per worker: enough that two seldom want the same.
+const STRIPES_PER_WORKER: usize = 16;
+/// Smallest share of the limit that is worth a stripe.
+const MIN_STRIPE_BYTES: u64 = 512 << 10;
+/// Largest: a table holds at most 32 GiB, and stripes never fill quite alike.
+const MAX_STRIPE_BYTES: u64 = 8 << 30;
+/// From this limit on, pages of 2 MiB are small change.
+const HUGE_PAGES_FROM: u64 = 512 << 20;
+
 impl Shape {
-    /// Stripes and slabs that suit a memory limit: a small node must not lose its memory to slabs that
-    /// are barely used, a large one must not lock too coarsely.
-    pub fn for_limit(limit_bytes: u64, databases: usize) -> Shape {
-        let stripes = (limit_bytes / (32 << 20)).clamp(4, 1024).next_power_of_two() as usize;
-        let per_stripe = limit_bytes as usize / stripes;
-        let slab_bytes = (per_stripe / 256).next_power_of_two().clamp(4096, 65536);
+    /// Stripes and slabs that suit a memory limit and a number of workers: a small node must not lose its
+    /// memory to slabs that are barely used, a large one must not lock too coarsely. More stripes than
+    /// the workers need would only cost cache.
+    pub fn suiting(limit_bytes: u64, workers: usize, databases: usize) -> Shape {
+        let most = (limit_bytes / MIN_STRIPE_BYTES).max(1);
+        let least = (limit_bytes / MAX_STRIPE_BYTES).max(1);
+        let stripes = ((workers * STRIPES_PER_WORKER) as u64)
+            .clamp(least, most.max(least))
+            .next_power_of_two();
+        let per_stripe = limit_bytes / stripes;
+        let slab_bytes = (per_stripe / 2048).next_power_of_two().clamp(4096, 65536) as usize;
+        let huge_pages = limit_bytes >= HUGE_PAGES_FROM;
         Shape {
-            stripes,
+            stripes: stripes as usize,
             slab_bytes,
+            huge_pages,
             databases,
         }
     }
@@ -84,7 +104,8 @@ impl Keyspace {
     /// An empty keyspace, its hash seeded at random.
     pub fn new(shape: Shape) -> Keyspace {
         let hasher = ahash::RandomState::new();
-        let stripe = || Stripe::new(hasher.clone(), shape.slab_bytes, shape.databases);
+        let pool = Pool::new(shape.slab_bytes, shape.huge_pages);
+        let stripe = || Stripe::new(hasher.clone(), Arc::clone(&pool), shape.databases);
         Keyspace {
             stripes: (0..shape.stripes)
                 .map(|_| CachePadded::new(Mutex::new(stripe())))
@@ -185,16 +206,15 @@ impl Keyspace {
     /// Tells the node's total what a stripe uses now, once it differs by enough to matter.
     #[inline]
     fn publish_if_far(&self, stripe: &mut Stripe) {
-        if stripe.used_bytes().abs_diff(stripe.published) >= self.shape.slab_bytes {
+        if stripe.used.abs_diff(stripe.published) >= self.shape.slab_bytes {
             self.publish(stripe);
         }
     }
 
     fn publish(&self, stripe: &mut Stripe) {
-        let used = stripe.used_bytes();
         self.used
-            .fetch_add(used.wrapping_sub(stripe.published), Ordering::Relaxed);
-        stripe.published = used;
+            .fetch_add(stripe.used.wrapping_sub(stripe.published), Ordering::Relaxed);
+        stripe.published = stripe.used;
     }
 
     /// Bytes that entries and index use, short of what stripes have not told yet (a slab each).

@@ -7,8 +7,7 @@ use super::{Dirty, Flushed, Keyspace};
 use std::sync::atomic::Ordering;
 
 /// Stripes that are held over several operations, in rising order.
-#[derive(Default)]
-pub struct Held<'n>(Vec<(usize, Guard<'n>)>);
+type Held<'n> = Vec<(usize, Guard<'n>)>;
 
 /// A view of the keyspace for the length of one command.
 pub struct Store<'n> {
@@ -21,7 +20,8 @@ pub struct Store<'n> {
     pub eviction: &'n Eviction,
     /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
     pub touch: bool,
-    held: Held<'n>,
+    /// `None` for a command on one key, as most are.
+    held: Option<Box<Held<'n>>>,
     /// A key whose hash is known already: where it stands in memory, and the hash.
     hint: (*const u8, u64),
 }
@@ -36,7 +36,7 @@ impl<'n> Store<'n> {
             now_ms,
             eviction,
             touch: true,
-            held: Held::default(),
+            held: None,
             hint,
         }
     }
@@ -52,6 +52,7 @@ impl<'n> Store<'n> {
         self.hint = (key.as_ptr(), hash);
     }
 
+    #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         if std::ptr::eq(self.hint.0, key.as_ptr()) {
             self.hint.1
@@ -67,6 +68,7 @@ impl<'n> Store<'n> {
     }
 
     /// Opens a key of any database.
+    #[inline]
     pub fn key_in<'s>(&'s mut self, database: usize, key: &'s [u8]) -> Key<'s> {
         let hash = self.hash(key);
         let keyspace = self.keyspace;
@@ -82,63 +84,91 @@ impl<'n> Store<'n> {
         Key::new(keyspace, guard, target, eviction, touch)
     }
 
+    #[inline]
     fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
-        if self.held.0.is_empty() {
-            return Guard::Own(self.keyspace.lock(index));
+        match &mut self.held {
+            None => Guard::Own(self.keyspace.lock(index)),
+            Some(held) => {
+                let place = held.binary_search_by_key(&index, |(number, _)| *number);
+                let held = &mut held[place.expect("a command opens only keys that it declared")].1;
+                Guard::Held(held.stripe())
+            }
         }
-        let place = self.held.0.binary_search_by_key(&index, |(number, _)| *number);
-        let held = &mut self.held.0[place.expect("a command opens only keys that it declared")].1;
-        Guard::Held(held.stripe())
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
     /// nothing if stripes are held already: a transaction holds those of all its commands.
     pub fn hold<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
-        if !self.held.0.is_empty() {
+        if self.held.is_some() {
             return;
         }
-        let mut indices: Vec<usize> = keys
+        let indices = keys
             .into_iter()
             .map(|key| self.keyspace.index(self.hash(key)))
             .collect();
+        self.take_sorted(indices);
+    }
+
+    /// As `hold`, for keys whose hashes are known.
+    pub fn hold_hashes(&mut self, hashes: &[u64]) {
+        if self.held.is_none() {
+            self.take_sorted(hashes.iter().map(|&hash| self.keyspace.index(hash)).collect());
+        }
+    }
+
+    /// Asks the cache for the entries of keys, given by their hashes, whose stripes are held.
+    pub fn prefetch(&mut self, hashes: &[u64]) {
+        let number = self.keyspace.table_of(self.database);
+        for &hash in hashes {
+            let index = self.keyspace.index(hash);
+            if let Some(table) = self.guard(index).stripe().table(number) {
+                table.prefetch_bucket(hash);
+            }
+        }
+        for &hash in hashes {
+            let index = self.keyspace.index(hash);
+            if let Some(table) = self.guard(index).stripe().table(number) {
+                table.prefetch_entry(hash);
+            }
+        }
+    }
+
+    fn take_sorted(&mut self, mut indices: Vec<usize>) {
         indices.sort_unstable();
         indices.dedup();
         self.take_all(&indices);
     }
 
     fn take_all(&mut self, indices: &[usize]) {
-        let guards = self.keyspace.lock_many(indices);
-        self.held = Held(
-            guards
-                .into_iter()
-                .map(|(index, guard)| (index, Guard::Own(guard)))
-                .collect(),
-        );
+        let guards = self.keyspace.lock_many(indices).into_iter();
+        self.held = Some(Box::new(
+            guards.map(|(index, guard)| (index, Guard::Own(guard))).collect(),
+        ));
     }
 
     /// Holds every stripe.
     pub fn hold_all(&mut self) {
-        if self.held.0.len() < self.keyspace.stripes.len() {
-            self.held = Held::default();
-            let indices: Vec<usize> = (0..self.keyspace.stripes.len()).collect();
+        let stripes = self.keyspace.stripes.len();
+        if self.held.as_ref().is_none_or(|held| held.len() < stripes) {
+            self.held = None;
+            let indices: Vec<usize> = (0..stripes).collect();
             self.take_all(&indices);
         }
     }
 
     /// Lets go of what is held.
     pub fn release(&mut self) {
-        self.held = Held::default();
+        self.held = None;
     }
 
     /// A view for one command of a transaction: it works under what this one holds.
     pub fn lend(&mut self, database: usize) -> Store<'_> {
-        let held = self
-            .held
-            .0
-            .iter_mut()
-            .map(|(index, guard)| (*index, Guard::Held(guard.stripe())));
+        let held = self.held.iter_mut().flat_map(|held| held.iter_mut());
+        let lent: Held<'_> = held
+            .map(|(index, guard)| (*index, Guard::Held(guard.stripe())))
+            .collect();
         Store {
-            held: Held(held.collect()),
+            held: Some(Box::new(lent)),
             keyspace: self.keyspace,
             database,
             hint: (std::ptr::null(), 0),
@@ -212,11 +242,11 @@ impl<'n> Store<'n> {
 
     /// Swaps two databases for everybody at once.
     pub fn swap(&mut self, first: usize, second: usize) {
-        let mine = self.held.0.is_empty();
+        let mine = self.held.is_none();
         self.hold_all();
         let keyspace = self.keyspace;
         let (one, two) = (keyspace.table_of(first), keyspace.table_of(second));
-        for (_, guard) in &mut self.held.0 {
+        for (_, guard) in self.held.iter_mut().flat_map(|held| held.iter_mut()) {
             let stripe = guard.stripe();
             for (table, other) in [(one, two), (two, one)] {
                 let here = |number: usize, key: &[u8]| {

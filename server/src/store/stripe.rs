@@ -1,11 +1,13 @@
 //! One lock's part of the keyspace: a table per database, and the one funnel for change.
 
+use super::arena::Pool;
 use super::entry::{self, Content, Entry, Parts};
 use super::eviction::{self, Eviction};
 use super::table::{Place, Table};
 use super::value::{Text, Value};
 use super::watch::Watchers;
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// What is stored for a key.
 pub enum NewValue<'a> {
@@ -13,6 +15,8 @@ pub enum NewValue<'a> {
     Bytes(&'a [u8]),
     /// A string that may be kept as it is.
     Shared(Bytes),
+    /// The same, computed by a command and not given by a client, which OBJECT ENCODING tells apart.
+    Built(Bytes),
     /// Any other value.
     Boxed(Box<Value>),
 }
@@ -58,33 +62,27 @@ pub struct Stripe {
     pub(super) watchers: Watchers,
     pub(super) counters: Counters,
     hasher: ahash::RandomState,
-    slab_bytes: usize,
-    /// What the node's total has been told of this stripe.
+    pool: Arc<Pool>,
+    /// Bytes that count against the node's limit.
+    pub(super) used: usize,
+    /// What the node's total has been told of them.
     pub(super) published: usize,
     /// Where the background reclaim of expired keys goes on: table and scan cursor.
     reclaim_at: (usize, u32),
 }
 
 impl Stripe {
-    pub(super) fn new(hasher: ahash::RandomState, slab_bytes: usize, tables: usize) -> Stripe {
+    pub(super) fn new(hasher: ahash::RandomState, pool: Arc<Pool>, tables: usize) -> Stripe {
         Stripe {
             tables: (0..tables).map(|_| None).collect(),
             watchers: Watchers::default(),
             counters: Counters::default(),
             hasher,
-            slab_bytes,
+            pool,
+            used: 0,
             published: 0,
             reclaim_at: (0, 0),
         }
-    }
-
-    /// Bytes that count against the node's limit.
-    pub(super) fn used_bytes(&self) -> usize {
-        self.tables
-            .iter()
-            .flatten()
-            .map(|table| table.entry_bytes() + table.index_bytes())
-            .sum()
     }
 
     /// Bytes by kind.
@@ -136,6 +134,18 @@ impl Stripe {
             .expect("a place is of a table that is there")
     }
 
+    /// Changes a table, and the count of bytes used with it.
+    #[inline]
+    fn change<R>(&mut self, table: usize, change: impl FnOnce(&mut Table, &ahash::RandomState) -> R) -> R {
+        let table = self.tables[table]
+            .as_deref_mut()
+            .expect("a place is of a table that is there");
+        let before = table.used_bytes();
+        let result = change(table, &self.hasher);
+        self.used = self.used + table.used_bytes() - before;
+        result
+    }
+
     /// Notes a read of the entry for eviction; writes only if that changes something.
     #[inline]
     pub(super) fn touch(&mut self, target: Target<'_>, place: Place, eviction: &Eviction) {
@@ -165,22 +175,28 @@ impl Stripe {
                 .and_then(|table| table.find(target.hash, target.key))
         };
         let place = known.unwrap_or_else(find);
-        let slab_bytes = self.slab_bytes;
-        let table = self.tables[target.table].get_or_insert_with(|| Box::new(Table::new(slab_bytes)));
+        let (pool, used) = (&self.pool, &mut self.used);
+        let table = self.tables[target.table].get_or_insert_with(|| {
+            let table = Table::new(pool);
+            *used += table.used_bytes();
+            Box::new(table)
+        });
+        let before = table.used_bytes();
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
+        let built = matches!(value, NewValue::Built(_));
         let content = match value {
             NewValue::Bytes(bytes) if fits(bytes.len()) => Content::Inline(bytes),
             NewValue::Bytes(bytes) => Content::Apart(Box::new(Value::Text(Text::new(Bytes::copy_from_slice(bytes))))),
-            NewValue::Shared(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
-            NewValue::Shared(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
+            NewValue::Shared(ref bytes) | NewValue::Built(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
+            NewValue::Shared(bytes) | NewValue::Built(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
             NewValue::Boxed(value) => Content::Apart(value),
         };
         let parts = Parts {
             key: target.key,
             content,
             deadline,
-            built: false,
+            built,
             meta,
         };
         match place {
@@ -190,27 +206,28 @@ impl Stripe {
                 table.insert(target.hash, parts, |key| hasher.hash_one(key));
             }
         }
+        *used = *used + table.used_bytes() - before;
         self.changed(target);
     }
 
     /// Edits a string in place: `change` sees it with `len` bytes, cut or padded with zeros.
     pub(super) fn edit(&mut self, target: Target<'_>, place: Place, len: usize, change: impl FnOnce(&mut [u8])) {
-        self.table_mut(target.table).edit(place, len, change);
+        self.change(target.table, |table, _| table.edit(place, len, change));
         self.changed(target);
     }
 
     /// Gives the entry another deadline, or none.
     pub(super) fn set_deadline(&mut self, target: Target<'_>, place: Place, deadline: Option<u64>) {
-        self.table_mut(target.table).set_deadline(place, deadline);
+        self.change(target.table, |table, _| table.set_deadline(place, deadline));
         self.changed(target);
     }
 
     /// Takes an entry out; its boxed value is given back for the caller to drop.
     pub(super) fn remove_at(&mut self, target: Target<'_>, place: Place) -> Option<Box<Value>> {
-        let hasher = self.hasher.clone();
-        let value = self
-            .table_mut(target.table)
-            .remove(place, target.hash, |key| hasher.hash_one(key));
+        let rehash = |table: &mut Table, hasher: &ahash::RandomState| {
+            table.remove(place, target.hash, |key| hasher.hash_one(key))
+        };
+        let value = self.change(target.table, rehash);
         self.changed(target);
         value
     }
@@ -226,6 +243,7 @@ impl Stripe {
     /// Takes a whole table away, to be dropped when no lock is held.
     pub(super) fn take_table(&mut self, table: usize) -> Option<Box<Table>> {
         let taken = self.tables[table].take();
+        self.used -= taken.as_ref().map_or(0, |table| table.used_bytes());
         self.counters.changes += taken.as_ref().map_or(0, |table| table.len() as u64);
         self.watchers.table_changed(table, |key| {
             taken
@@ -244,6 +262,7 @@ impl Stripe {
             }
             self.watchers.table_changed(number, |_| true);
         }
+        self.used = 0;
     }
 
     /// Removes expired keys: visits at most `budget` buckets, returns the number removed.

@@ -9,12 +9,15 @@
 //!
 //! Hash bits: 0..32 bucket, 32..40 tag; the bits above choose the stripe.
 
-use super::arena::{Arena, Handle};
+use super::arena::{Arena, Handle, Pool};
 use super::entry::{self, Entry, Parts};
 use super::value::{Text, Value};
+use std::ptr::NonNull;
+use std::sync::Arc;
 
 const LANES: usize = 12;
-const SEGMENT: usize = 64;
+/// Buckets of the first segment, which a table has from its first entry on.
+const FIRST: usize = 64;
 /// Average entries per bucket, times two, at which a bucket is added. At 7.5 a bucket overflows
 /// seldom even at the end of a round, and an entry's share of the table is 10 bytes.
 const GROW_AT: usize = 15;
@@ -26,36 +29,78 @@ const OVERFLOW: u32 = 1 << 31;
 #[repr(C, align(64))]
 #[derive(Clone, Copy)]
 struct Bucket {
-    tags: [u8; LANES],
-    /// The next overflow bucket plus 1; 0 ends the chain.
-    next: u32,
+    tags: Tags,
     handles: [u32; LANES],
 }
 
+/// Twelve tags, and above them the next overflow bucket plus 1; 0 ends the chain. A tag of 0 is an
+/// empty lane.
+#[derive(Clone, Copy)]
+struct Tags(u128);
+
 const EMPTY: Bucket = Bucket {
-    tags: [0; LANES],
-    next: 0,
+    tags: Tags(0),
     handles: [0; LANES],
 };
 
-impl Bucket {
-    /// A bit (the top one of a byte) for each lane whose tag may be `tag`; the lowest is certain.
+impl Tags {
+    /// A bit for each lane whose tag is `tag`.
     #[inline]
-    fn matches(&self, tag: u8) -> u128 {
-        const ONES: u128 = 0x0101_0101_0101_0101_0101_0101;
-        let mut bytes = [0; 16];
-        bytes[..LANES].copy_from_slice(&self.tags);
-        let difference = u128::from_le_bytes(bytes) ^ (ONES * u128::from(tag));
-        difference.wrapping_sub(ONES) & !difference & (ONES << 7)
+    #[cfg(target_arch = "x86_64")]
+    fn matches(self, tag: u8) -> u32 {
+        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
+        // SAFETY: every x86-64 processor has SSE2, and these work on values alone.
+        #[allow(unused_unsafe, reason = "safe since Rust 1.87 where SSE2 is on by default")]
+        let mask = unsafe {
+            let tags = _mm_set_epi64x((self.0 >> 64) as i64, self.0 as i64);
+            _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(tag as i8)))
+        };
+        mask as u32 & ((1 << LANES) - 1)
     }
 
-    fn free_lane(&self) -> Option<usize> {
-        lane(self.matches(0))
+    /// A bit for each lane whose tag is `tag`.
+    #[cfg(not(target_arch = "x86_64"))]
+    fn matches(self, tag: u8) -> u32 {
+        (0..LANES).fold(0, |mask, lane| mask | u32::from(self.get(lane) == tag) << lane)
+    }
+
+    fn get(self, lane: usize) -> u8 {
+        (self.0 >> (lane * 8)) as u8
+    }
+
+    fn set(&mut self, lane: usize, tag: u8) {
+        self.0 = self.0 & !(0xff << (lane * 8)) | u128::from(tag) << (lane * 8);
+    }
+
+    /// The bucket that goes on where this one is full.
+    #[inline]
+    fn next(self) -> Option<u32> {
+        ((self.0 >> 96) as u32).checked_sub(1).map(|index| index | OVERFLOW)
+    }
+
+    fn set_next(&mut self, index: Option<u32>) {
+        let link = index.map_or(0, |index| index + 1);
+        self.0 = self.0 & ((1 << 96) - 1) | u128::from(link) << 96;
     }
 }
 
-fn lane(matches: u128) -> Option<usize> {
-    (matches != 0).then(|| matches.trailing_zeros() as usize / 8)
+impl Bucket {
+    fn clear_lane(&mut self, lane: usize) -> (u8, u32) {
+        let old = (self.tags.get(lane), self.handles[lane]);
+        self.set_lane(lane, 0, 0);
+        old
+    }
+
+    fn set_lane(&mut self, lane: usize, tag: u8, raw: u32) {
+        self.tags.set(lane, tag);
+        self.handles[lane] = raw;
+    }
+}
+
+/// The first lane of a mask.
+#[inline]
+fn lane(mask: u32) -> Option<usize> {
+    (mask != 0).then(|| mask.trailing_zeros() as usize)
 }
 
 /// Where an entry stands: good until the table changes.
@@ -66,9 +111,20 @@ pub(super) struct Place {
     pub(super) handle: Handle,
 }
 
+/// A slab of buckets.
+struct Segment {
+    buckets: NonNull<Bucket>,
+}
+
+// SAFETY: a segment belongs to its table alone.
+unsafe impl Send for Segment {}
+
 /// Entries of one database in one stripe.
 pub(super) struct Table {
-    segments: Vec<Box<[Bucket; SEGMENT]>>,
+    first: Box<[Bucket; FIRST]>,
+    segments: Vec<Segment>,
+    /// log2 of a segment's buckets.
+    segment_shift: u32,
     buckets: u32,
     overflow: Vec<Bucket>,
     free_overflow: Vec<u32>,
@@ -77,25 +133,33 @@ pub(super) struct Table {
     volatile: usize,
     apart: usize,
     apart_bytes: usize,
+    index_bytes: usize,
 }
 
+#[inline]
 fn tag_of(hash: u64) -> u8 {
     ((hash >> 32) as u8).max(1)
 }
 
 impl Table {
-    pub(super) fn new(slab_bytes: usize) -> Table {
-        Table {
-            segments: vec![Box::new([EMPTY; SEGMENT])],
+    /// An empty table whose memory comes from `pool`.
+    pub(super) fn new(pool: &Arc<Pool>) -> Table {
+        let mut table = Table {
+            first: Box::new([EMPTY; FIRST]),
+            segments: Vec::new(),
+            segment_shift: (pool.slab_bytes() / size_of::<Bucket>()).ilog2(),
             buckets: 1,
             overflow: Vec::new(),
             free_overflow: Vec::new(),
-            arena: Arena::new(slab_bytes),
+            arena: Arena::new(pool),
             len: 0,
             volatile: 0,
             apart: 0,
             apart_bytes: 0,
-        }
+            index_bytes: 0,
+        };
+        table.weigh_index();
+        table
     }
 
     /// How many entries there are.
@@ -115,15 +179,27 @@ impl Table {
 
     /// Bytes of the index alone.
     pub(super) fn index_bytes(&self) -> usize {
-        self.segments.len() * size_of::<[Bucket; SEGMENT]>()
-            + self.segments.capacity() * size_of::<usize>()
+        self.index_bytes
+    }
+
+    /// Takes stock of the index after a part of it was allocated or freed.
+    fn weigh_index(&mut self) {
+        self.index_bytes = size_of::<[Bucket; FIRST]>()
+            + self.segments.len() * self.arena.pool().slab_bytes()
+            + self.segments.capacity() * size_of::<Segment>()
             + self.overflow.capacity() * size_of::<Bucket>()
-            + self.free_overflow.capacity() * 4
+            + self.free_overflow.capacity() * 4;
     }
 
     /// Bytes of the entries that are there, apart values included.
     pub(super) fn entry_bytes(&self) -> usize {
         self.arena.live_bytes() + self.apart_bytes
+    }
+
+    /// Bytes that count against the node's limit: entries and index.
+    #[inline]
+    pub(super) fn used_bytes(&self) -> usize {
+        self.arena.live_bytes() + self.apart_bytes + self.index_bytes
     }
 
     /// Bytes that the table holds in all: index, slabs, apart values.
@@ -147,24 +223,32 @@ impl Table {
 
     #[inline]
     fn bucket(&self, number: u32) -> &Bucket {
-        if number & OVERFLOW == 0 {
-            &self.segments[number as usize / SEGMENT][number as usize % SEGMENT]
-        } else {
-            &self.overflow[(number & !OVERFLOW) as usize]
+        if number & OVERFLOW != 0 {
+            return &self.overflow[(number & !OVERFLOW) as usize];
         }
+        let Some(beyond) = (number as usize).checked_sub(FIRST) else {
+            return &self.first[number as usize];
+        };
+        let segment = &self.segments[beyond >> self.segment_shift];
+        // SAFETY: a segment holds this many initialised buckets, and lives as long as the table.
+        unsafe { segment.buckets.add(beyond & ((1 << self.segment_shift) - 1)).as_ref() }
     }
 
     fn bucket_mut(&mut self, number: u32) -> &mut Bucket {
-        if number & OVERFLOW == 0 {
-            &mut self.segments[number as usize / SEGMENT][number as usize % SEGMENT]
-        } else {
-            &mut self.overflow[(number & !OVERFLOW) as usize]
+        if number & OVERFLOW != 0 {
+            return &mut self.overflow[(number & !OVERFLOW) as usize];
         }
+        let Some(beyond) = (number as usize).checked_sub(FIRST) else {
+            return &mut self.first[number as usize];
+        };
+        let segment = &self.segments[beyond >> self.segment_shift];
+        // SAFETY: as in `bucket`; `&mut self` makes the borrow the only one.
+        unsafe { segment.buckets.add(beyond & ((1 << self.segment_shift) - 1)).as_mut() }
     }
 
+    #[inline]
     fn next(&self, number: u32) -> Option<u32> {
-        let next = self.bucket(number).next;
-        (next != 0).then(|| (next - 1) | OVERFLOW)
+        self.bucket(number).tags.next()
     }
 
     /// Asks the cache for the bucket that `hash` belongs to.
@@ -177,7 +261,8 @@ impl Table {
     #[inline]
     pub(super) fn prefetch_entry(&self, hash: u64) {
         let bucket = self.bucket(self.home(hash));
-        if let Some(handle) = lane(bucket.matches(tag_of(hash))).and_then(|lane| Handle::new(bucket.handles[lane])) {
+        if let Some(handle) = lane(bucket.tags.matches(tag_of(hash))).and_then(|lane| Handle::new(bucket.handles[lane]))
+        {
             let block = self.arena.block(handle).as_ptr();
             prefetch(block);
             prefetch(block.wrapping_add(64));
@@ -215,7 +300,7 @@ impl Table {
         let mut number = self.home(hash);
         loop {
             let bucket = self.bucket(number);
-            let mut matches = bucket.matches(tag);
+            let mut matches = bucket.tags.matches(tag);
             while let Some(lane) = lane(matches) {
                 if let Some(handle) = Handle::new(bucket.handles[lane])
                     && self.at(handle).key() == key
@@ -228,7 +313,7 @@ impl Table {
                 }
                 matches &= matches - 1;
             }
-            number = self.next(number)?;
+            number = bucket.tags.next()?;
         }
     }
 
@@ -307,9 +392,10 @@ impl Table {
             change(unsafe { entry.resize_inline(len) });
             return;
         }
-        let mut edited = Vec::with_capacity(len);
-        edited.extend_from_slice(&old[..old.len().min(len)]);
-        edited.resize(len, 0);
+        // Asking for zeroed memory is cheap however much it is.
+        let mut edited = vec![0; len];
+        let kept = old.len().min(len);
+        edited[..kept].copy_from_slice(&old[..kept]);
         change(&mut edited);
         let key = entry.key().to_vec();
         let (deadline, meta) = (entry.deadline(), entry.meta());
@@ -317,7 +403,7 @@ impl Table {
         let content = if inline {
             entry::Content::Inline(&edited)
         } else {
-            entry::Content::Apart(Box::new(Value::Text(Text::new(edited.clone().into()))))
+            entry::Content::Apart(Box::new(Value::Text(Text::new(std::mem::take(&mut edited).into()))))
         };
         self.replace(
             place,
@@ -401,7 +487,7 @@ impl Table {
     fn link(&mut self, home: u32, tag: u8, handle: Handle) {
         let mut number = home;
         let lane = loop {
-            if let Some(lane) = self.bucket(number).free_lane() {
+            if let Some(lane) = lane(self.bucket(number).tags.matches(0)) {
                 break lane;
             }
             number = match self.next(number) {
@@ -409,17 +495,16 @@ impl Table {
                 None => self.add_overflow(number),
             };
         };
-        let bucket = self.bucket_mut(number);
-        bucket.tags[lane] = tag;
-        bucket.handles[lane] = handle.get();
+        self.bucket_mut(number).set_lane(lane, tag, handle.get());
     }
 
     fn add_overflow(&mut self, last: u32) -> u32 {
         let index = self.free_overflow.pop().unwrap_or_else(|| {
             self.overflow.push(EMPTY);
+            self.weigh_index();
             (self.overflow.len() - 1) as u32
         });
-        self.bucket_mut(last).next = index + 1;
+        self.bucket_mut(last).tags.set_next(Some(index));
         index | OVERFLOW
     }
 
@@ -431,8 +516,7 @@ impl Table {
         }
         let (hole, lane) = (place.bucket, place.lane as usize);
         let Some(before) = before else {
-            let bucket = self.bucket_mut(hole);
-            (bucket.tags[lane], bucket.handles[lane]) = (0, 0);
+            self.bucket_mut(hole).clear_lane(lane);
             return;
         };
         let source = self.bucket_mut(last);
@@ -441,15 +525,13 @@ impl Table {
             .iter()
             .rposition(|&raw| raw != 0)
             .expect("an overflow bucket is never empty");
-        let (tag, raw) = (source.tags[from], source.handles[from]);
-        (source.tags[from], source.handles[from]) = (0, 0);
+        let (tag, raw) = source.clear_lane(from);
         let emptied = source.handles.iter().all(|&raw| raw == 0);
         if (last, from) != (hole, lane) {
-            let bucket = self.bucket_mut(hole);
-            (bucket.tags[lane], bucket.handles[lane]) = (tag, raw);
+            self.bucket_mut(hole).set_lane(lane, tag, raw);
         }
         if emptied {
-            self.bucket_mut(before).next = 0;
+            self.bucket_mut(before).tags.set_next(None);
             self.free_overflow.push(last & !OVERFLOW);
         }
     }
@@ -487,8 +569,8 @@ impl Table {
         }
         let round = self.buckets.ilog2();
         let source = self.buckets - (1 << round);
-        if self.buckets as usize == self.segments.len() * SEGMENT {
-            self.segments.push(Box::new([EMPTY; SEGMENT]));
+        if self.buckets as usize == FIRST + (self.segments.len() << self.segment_shift) {
+            self.add_segment();
         }
         let mut moved = Vec::with_capacity(2 * LANES);
         self.drain_chain(source, &mut moved);
@@ -496,18 +578,38 @@ impl Table {
         self.relink(&moved, rehash);
     }
 
+    fn add_segment(&mut self) {
+        let buckets = self.arena.pool().take().cast::<Bucket>();
+        for index in 0..1 << self.segment_shift {
+            // SAFETY: the slab is ours, large enough and aligned to a cache line.
+            unsafe { buckets.add(index).write(EMPTY) };
+        }
+        self.segments.push(Segment { buckets });
+        self.weigh_index();
+    }
+
+    fn drop_segment(&mut self) {
+        if let Some(segment) = self.segments.pop() {
+            // SAFETY: it came from the pool, and no bucket number refers to it any more.
+            unsafe { self.arena.pool().give(segment.buckets.cast()) };
+            self.weigh_index();
+        }
+    }
+
     fn merge(&mut self, rehash: impl Fn(&[u8]) -> u64) {
         let mut moved = Vec::with_capacity(2 * LANES);
         self.drain_chain(self.buckets - 1, &mut moved);
         self.buckets -= 1;
         // One segment stays in hand, so that a size at a segment's edge does not allocate each time.
-        if (self.segments.len() - 1) * SEGMENT > self.buckets as usize + SEGMENT {
-            self.segments.pop();
+        let in_hand = FIRST + (self.segments.len().saturating_sub(2) << self.segment_shift);
+        if self.segments.len() > 1 && (self.buckets as usize) < in_hand {
+            self.drop_segment();
         }
         self.relink(&moved, rehash);
         if self.free_overflow.len() == self.overflow.len() {
             self.overflow = Vec::new();
             self.free_overflow = Vec::new();
+            self.weigh_index();
         }
     }
 
@@ -566,15 +668,15 @@ impl Table {
 
 impl Drop for Table {
     fn drop(&mut self) {
-        if self.apart == 0 {
-            return;
-        }
-        let mut cursor = Some(0);
+        let mut cursor = (self.apart > 0).then_some(0);
         while let Some(at) = cursor {
             cursor = self.scan(at, |place| {
                 // SAFETY: the table is going, so each boxed value is taken once and never read again.
                 drop(unsafe { self.at(place.handle).take_apart() });
             });
+        }
+        while !self.segments.is_empty() {
+            self.drop_segment();
         }
     }
 }

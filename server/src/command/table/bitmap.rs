@@ -1,11 +1,11 @@
 //! Bits of strings: rows of the command table.
 
-use crate::call::pending;
 use crate::command::args::{block, integer, key, key_of, one_of, string, token};
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, READONLY, WRITE};
 use crate::command::bits::key_flag::{ACCESS, OW, RO, RW, UPDATE};
 use crate::command::keys::{at, bitfield_key_flags};
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::bitmap;
 
 const GROUP: Group = Group::Bitmap;
 
@@ -14,7 +14,7 @@ const fn cmd(name: &'static str, handler: Handler, arity: i8, flags: &[Flags]) -
 }
 
 pub(super) const ROWS: &[Command] = &[
-    cmd("bitcount", pending, -2, &[READONLY])
+    cmd("bitcount", bitmap::bitcount, -2, &[READONLY])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc(
             "2.6.0",
@@ -36,7 +36,7 @@ pub(super) const ROWS: &[Command] = &[
             )
             .optional(),
         ]),
-    cmd("bitfield", pending, -2, &[WRITE, DENYOOM])
+    cmd("bitfield", bitmap::bitfield, -2, &[WRITE, DENYOOM])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])
             .refined_by(bitfield_key_flags)
             .notes("Operations may read, write or both.")])
@@ -82,7 +82,7 @@ pub(super) const ROWS: &[Command] = &[
             .optional()
             .multiple(),
         ]),
-    cmd("bitfield_ro", pending, -2, &[READONLY, FAST])
+    cmd("bitfield_ro", bitmap::bitfield_ro, -2, &[READONLY, FAST])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc(
             "6.0.0",
@@ -97,7 +97,7 @@ pub(super) const ROWS: &[Command] = &[
                 .multiple()
                 .multiple_token(),
         ]),
-    cmd("bitop", pending, -4, &[WRITE, DENYOOM])
+    cmd("bitop", bitmap::bitop, -4, &[WRITE, DENYOOM])
         .keys(&[at(2, &[OW, UPDATE]), at(3, &[RO, ACCESS]).to(-1, 1)])
         .doc(
             "2.6.0",
@@ -105,7 +105,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(N), N the total length of the strings",
         )
         .args(&[string("operation"), key("destkey"), key_of("key", 1).multiple()]),
-    cmd("bitpos", pending, -3, &[READONLY])
+    cmd("bitpos", bitmap::bitpos, -3, &[READONLY])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc(
             "2.8.7",
@@ -134,11 +134,11 @@ pub(super) const ROWS: &[Command] = &[
             )
             .optional(),
         ]),
-    cmd("getbit", pending, 3, &[READONLY, FAST, CONST_TIME])
+    cmd("getbit", bitmap::getbit, 3, &[READONLY, FAST, CONST_TIME])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc("2.2.0", "Reads one bit of a string.", "O(1)")
         .args(&[key("key"), integer("offset")]),
-    cmd("setbit", pending, 4, &[WRITE, DENYOOM])
+    cmd("setbit", bitmap::setbit, 4, &[WRITE, DENYOOM])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc(
             "2.2.0",

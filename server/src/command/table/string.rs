@@ -1,6 +1,5 @@
 //! Strings: rows of the command table.
 
-use crate::call::pending;
 use crate::command::args::{block, double, integer, key, one_of, string, token, unix_time};
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, READONLY, WRITE};
 use crate::command::bits::key_flag::{ACCESS, DELETE, INSERT, OW, RO, RW, UPDATE};
@@ -15,7 +14,7 @@ const fn cmd(name: &'static str, handler: Handler, arity: i8, flags: &[Flags]) -
 }
 
 pub(super) const ROWS: &[Command] = &[
-    cmd("append", pending, 3, &[WRITE, DENYOOM, FAST])
+    cmd("append", string::append, 3, &[WRITE, DENYOOM, FAST])
         .keys(&[at(1, &[RW, INSERT])])
         .doc(
             "2.0.0",
@@ -23,7 +22,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(1) amortised, as strings grow by more than what is added",
         )
         .args(&[key("key"), string("value")]),
-    cmd("decr", pending, 2, &[WRITE, DENYOOM, FAST, CONST_TIME])
+    cmd("decr", string::decr, 2, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc(
             "1.0.0",
@@ -31,7 +30,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(1)",
         )
         .args(&[key("key")]),
-    cmd("decrby", pending, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
+    cmd("decrby", string::decrby, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc(
             "1.0.0",
@@ -39,7 +38,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(1)",
         )
         .args(&[key("key"), integer("decrement")]),
-    cmd("delex", pending, -2, &[WRITE, FAST, CONST_TIME])
+    cmd("delex", string::delex, -2, &[WRITE, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, DELETE])])
         .doc(
             "8.4.0",
@@ -59,7 +58,7 @@ pub(super) const ROWS: &[Command] = &[
             )
             .optional(),
         ]),
-    cmd("digest", pending, 2, &[READONLY, FAST])
+    cmd("digest", string::digest, 2, &[READONLY, FAST])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc(
             "8.4.0",
@@ -71,11 +70,11 @@ pub(super) const ROWS: &[Command] = &[
         .keys(&[at(1, &[RO, ACCESS])])
         .doc("1.0.0", "Reads a string.", "O(1)")
         .args(&[key("key")]),
-    cmd("getdel", pending, 2, &[WRITE, FAST, CONST_TIME])
+    cmd("getdel", string::getdel, 2, &[WRITE, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, DELETE])])
         .doc("6.2.0", "Reads a string and deletes the key.", "O(1)")
         .args(&[key("key")]),
-    cmd("getex", pending, -2, &[WRITE, FAST, CONST_TIME])
+    cmd("getex", string::getex, -2, &[WRITE, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE]).notes("It changes the time to live, hence RW.")])
         .doc(
             "6.2.0",
@@ -96,7 +95,7 @@ pub(super) const ROWS: &[Command] = &[
             )
             .optional(),
         ]),
-    cmd("getrange", pending, 4, &[READONLY])
+    cmd("getrange", string::getrange, 4, &[READONLY])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc(
             "2.4.0",
@@ -104,7 +103,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(N), N the number of bytes returned",
         )
         .args(&[key("key"), integer("start"), integer("end")]),
-    cmd("getset", pending, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
+    cmd("getset", string::getset, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc("1.0.0", "Sets a string and returns what was there before.", "O(1)")
         .deprecated("6.2.0", "SET with GET")
@@ -113,7 +112,7 @@ pub(super) const ROWS: &[Command] = &[
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc("1.0.0", "Adds one to an integer; an absent key counts as 0.", "O(1)")
         .args(&[key("key")]),
-    cmd("incrby", pending, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
+    cmd("incrby", string::incrby, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc(
             "1.0.0",
@@ -121,7 +120,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(1)",
         )
         .args(&[key("key"), integer("increment")]),
-    cmd("incrbyfloat", pending, 3, &[WRITE, DENYOOM, FAST])
+    cmd("incrbyfloat", string::incrbyfloat, 3, &[WRITE, DENYOOM, FAST])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])])
         .doc(
             "2.6.0",
@@ -129,7 +128,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(1)",
         )
         .args(&[key("key"), double("increment")]),
-    cmd("lcs", pending, -3, &[READONLY])
+    cmd("lcs", string::lcs, -3, &[READONLY])
         .keys(&[at(1, &[RO, ACCESS]).to(1, 1)])
         .doc(
             "7.0.0",
@@ -144,17 +143,17 @@ pub(super) const ROWS: &[Command] = &[
             integer("len").after("MINMATCHLEN").optional(),
             token("withmatchlen", "WITHMATCHLEN").optional(),
         ]),
-    cmd("mget", pending, -2, &[READONLY, FAST])
+    cmd("mget", string::mget, -2, &[READONLY, FAST])
         .keys(&[at(1, &[RO, ACCESS]).to(-1, 1)])
         .doc("1.0.0", "Reads several strings at once.", "O(N), N the number of keys")
         .tips(&["request_policy:multi_shard"])
         .args(&[key("key").multiple()]),
-    cmd("mset", pending, -3, &[WRITE, DENYOOM])
+    cmd("mset", string::mset, -3, &[WRITE, DENYOOM])
         .keys(&[at(1, &[OW, UPDATE]).to(-1, 2)])
         .doc("1.0.1", "Sets several strings at once.", "O(N), N the number of keys")
         .tips(&["request_policy:multi_shard", "response_policy:all_succeeded"])
         .args(&[block("key_value", &[key("key"), string("value")]).multiple()]),
-    cmd("msetex", pending, -4, &[WRITE, DENYOOM])
+    cmd("msetex", string::msetex, -4, &[WRITE, DENYOOM])
         .keys(&[counted_at(1, 2, &[OW, UPDATE])])
         .doc(
             "8.4.0",
@@ -178,7 +177,7 @@ pub(super) const ROWS: &[Command] = &[
             )
             .optional(),
         ]),
-    cmd("msetnx", pending, -3, &[WRITE, DENYOOM])
+    cmd("msetnx", string::msetnx, -3, &[WRITE, DENYOOM])
         .keys(&[at(1, &[OW, INSERT]).to(-1, 2)])
         .doc(
             "1.0.1",
@@ -187,7 +186,7 @@ pub(super) const ROWS: &[Command] = &[
         )
         .tips(&["request_policy:multi_shard", "response_policy:agg_min"])
         .args(&[block("key_value", &[key("key"), string("value")]).multiple()]),
-    cmd("psetex", pending, 4, &[WRITE, DENYOOM, CONST_TIME])
+    cmd("psetex", string::psetex, 4, &[WRITE, DENYOOM, CONST_TIME])
         .keys(&[at(1, &[OW, UPDATE])])
         .doc("2.6.0", "Sets a string with a time to live in milliseconds.", "O(1)")
         .deprecated("2.6.12", "SET with PX")
@@ -237,17 +236,17 @@ pub(super) const ROWS: &[Command] = &[
             )
             .optional(),
         ]),
-    cmd("setex", pending, 4, &[WRITE, DENYOOM, CONST_TIME])
+    cmd("setex", string::setex, 4, &[WRITE, DENYOOM, CONST_TIME])
         .keys(&[at(1, &[OW, UPDATE])])
         .doc("2.0.0", "Sets a string with a time to live in seconds.", "O(1)")
         .deprecated("2.6.12", "SET with EX")
         .args(&[key("key"), integer("seconds"), string("value")]),
-    cmd("setnx", pending, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
+    cmd("setnx", string::setnx, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[OW, INSERT])])
         .doc("1.0.0", "Sets a string if the key does not exist.", "O(1)")
         .deprecated("2.6.12", "SET with NX")
         .args(&[key("key"), string("value")]),
-    cmd("setrange", pending, 4, &[WRITE, DENYOOM])
+    cmd("setrange", string::setrange, 4, &[WRITE, DENYOOM])
         .keys(&[at(1, &[RW, UPDATE])])
         .doc(
             "2.2.0",
@@ -255,11 +254,11 @@ pub(super) const ROWS: &[Command] = &[
             "O(N), N the number of bytes written",
         )
         .args(&[key("key"), integer("offset"), string("value")]),
-    cmd("strlen", pending, 2, &[READONLY, FAST, CONST_TIME])
+    cmd("strlen", string::strlen, 2, &[READONLY, FAST, CONST_TIME])
         .keys(&[at(1, &[RO])])
         .doc("2.2.0", "Tells how many bytes a string has.", "O(1)")
         .args(&[key("key")]),
-    cmd("substr", pending, 4, &[READONLY])
+    cmd("substr", string::getrange, 4, &[READONLY])
         .keys(&[at(1, &[RO, ACCESS])])
         .doc(
             "1.0.0",

@@ -47,20 +47,23 @@ impl Text {
     /// that many small appends do not copy the whole string each time.
     pub fn edit(&mut self, len: usize, change: impl FnOnce(&mut [u8])) {
         let old = std::mem::take(&mut self.bytes);
-        let mut buffer = old.try_into_mut().unwrap_or_else(|shared| {
-            self.capacity = len.max(shared.len());
-            let mut copy = BytesMut::with_capacity(self.capacity);
-            copy.extend_from_slice(&shared);
-            copy
-        });
-        if len > self.capacity {
-            self.capacity = len + len / 8;
-            let mut grown = BytesMut::with_capacity(self.capacity);
-            grown.extend_from_slice(&buffer);
-            buffer = grown;
-        }
+        let mut buffer = match old.try_into_mut() {
+            Ok(own) if len <= self.capacity => own,
+            Ok(own) => self.copy(&own, len, len / 8),
+            Err(shared) => self.copy(&shared, len, 0),
+        };
         buffer.resize(len, 0);
         change(&mut buffer);
         self.bytes = buffer.freeze();
+    }
+    /// A copy, cut or padded with zeros to `len` bytes, with room for `spare` more.
+    fn copy(&mut self, old: &[u8], len: usize, spare: usize) -> BytesMut {
+        self.capacity = len + spare;
+        // Asking for zeroed memory is cheap however much it is.
+        let mut copy = BytesMut::zeroed(self.capacity);
+        copy.truncate(len);
+        let kept = old.len().min(len);
+        copy[..kept].copy_from_slice(&old[..kept]);
+        copy
     }
 }

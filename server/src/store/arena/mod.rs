@@ -6,9 +6,13 @@
 //! block costs one load. Free blocks of a slab form a list through their own first bytes, and slabs
 //! with a free block form a list per class, so that a slab that empties can be given back at once.
 
-use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
+mod pool;
+
+pub(super) use pool::Pool;
+
 use std::num::NonZeroU32;
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 /// The unit of allocation in bytes, and the alignment of every block.
 pub(super) const GRANULE: usize = 8;
@@ -16,8 +20,6 @@ pub(super) const GRANULE: usize = 8;
 const LINEAR_CLASSES: usize = 16;
 /// Enough for the largest block, an eighth of the largest slab.
 const CLASSES: usize = LINEAR_CLASSES + 8 * 7 + 1;
-/// Alignment of a slab, so that small blocks straddle as few cache lines as they can.
-const SLAB_ALIGN: usize = 64;
 /// "No slab" in the lists of slabs with room; number 0 is never given to a slab.
 const NONE: u32 = 0;
 
@@ -54,6 +56,7 @@ struct Slab {
 
 /// Slabs and their free lists.
 pub(super) struct Arena {
+    pool: Arc<Pool>,
     slabs: Vec<Slab>,
     unused: Vec<u32>,
     /// Per class, the first slab with room.
@@ -79,17 +82,22 @@ fn class_of(granules: usize) -> (usize, usize) {
 }
 
 impl Arena {
-    /// An empty arena with slabs of `slab_bytes`, a power of two from 4 KiB to 64 KiB.
-    pub(super) fn new(slab_bytes: usize) -> Arena {
-        debug_assert!(slab_bytes.is_power_of_two() && (4096..=65536).contains(&slab_bytes));
+    /// An empty arena that takes its slabs from `pool`.
+    pub(super) fn new(pool: &Arc<Pool>) -> Arena {
         Arena {
             slabs: Vec::new(),
             unused: Vec::new(),
             with_room: [NONE; CLASSES],
-            shift: (slab_bytes / GRANULE).ilog2(),
+            shift: (pool.slab_bytes() / GRANULE).ilog2(),
             live_bytes: 0,
             slab_count: 0,
+            pool: Arc::clone(pool),
         }
+    }
+
+    /// The pool, for what else is kept in slabs.
+    pub(super) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
     }
 
     /// The largest block that is worth a slab; what is larger is kept apart.
@@ -109,10 +117,6 @@ impl Arena {
 
     fn slab_bytes(&self) -> usize {
         GRANULE << self.shift
-    }
-
-    fn slab_layout(&self) -> Layout {
-        Layout::from_size_align(self.slab_bytes(), SLAB_ALIGN).expect("a power of two up to 64 KiB")
     }
 
     /// A block of at least `bytes`, its content undefined.
@@ -200,12 +204,7 @@ impl Arena {
                 next: NONE,
             });
         }
-        let layout = self.slab_layout();
-        // SAFETY: the layout's size is not zero.
-        let memory = unsafe { alloc(layout) };
-        let Some(base) = NonNull::new(memory) else {
-            handle_alloc_error(layout)
-        };
+        let base = self.pool.take();
         let slab = Slab {
             base: Some(base),
             block,
@@ -235,10 +234,9 @@ impl Arena {
     }
 
     fn drop_slab(&mut self, number: u32) {
-        let layout = self.slab_layout();
         if let Some(base) = self.slabs[number as usize].base.take() {
-            // SAFETY: `add_slab` allocated it with this layout, and no block of it is live.
-            unsafe { dealloc(base.as_ptr(), layout) };
+            // SAFETY: `add_slab` took it from the pool, and no block of it is live.
+            unsafe { self.pool.give(base) };
             self.unused.push(number);
             self.slab_count -= 1;
         }
@@ -269,10 +267,9 @@ impl Arena {
 
 impl Drop for Arena {
     fn drop(&mut self) {
-        let layout = self.slab_layout();
         for base in self.slabs.iter().filter_map(|slab| slab.base) {
-            // SAFETY: allocated with this layout; the arena's owner has dropped what the blocks held.
-            unsafe { dealloc(base.as_ptr(), layout) };
+            // SAFETY: taken from the pool; the arena's owner has dropped what the blocks held.
+            unsafe { self.pool.give(base) };
         }
     }
 }
@@ -298,7 +295,7 @@ mod tests {
 
     #[test]
     fn blocks_do_not_overlap_and_memory_returns() {
-        let mut arena = Arena::new(4096);
+        let mut arena = Arena::new(&Pool::new(4096, false));
         let mut live: Vec<(Handle, usize, u8)> = Vec::new();
         let mut seed = 7u64;
         for step in 0..20_000u32 {

@@ -1,0 +1,69 @@
+//! SET and its older forms: SETEX, PSETEX, SETNX.
+
+use super::get::reply_text;
+use super::options::{Condition, Grammar, Options};
+use super::value;
+use crate::call::{Call, Outcome};
+use crate::commands::expiry::{Expiry, Unit, parse_deadline};
+
+/// `SET key value [condition] [GET] [EX seconds | PX milliseconds | EXAT time | PXAT time | KEEPTTL]`
+pub fn set(call: &mut Call<'_>) -> Outcome {
+    if call.args.len() > 3 {
+        return set_with_options(call);
+    }
+    let mut key = call.store.key(&call.args[1]);
+    key.set(value(&call.args, 2), None);
+    call.reply.ok();
+    Ok(())
+}
+
+fn set_with_options(call: &mut Call<'_>) -> Outcome {
+    let args = call.args;
+    let options = Options::parse(args, 3, Grammar::Set)?;
+    let mut deadline = options.expiry.deadline(call.store.now_ms, call.command)?;
+    let mut key = call.store.key(&args[1]);
+    let store = options.condition == Condition::Always || options.condition.holds(&mut key)?;
+    if options.get {
+        reply_text(&mut key, &mut call.reply)?;
+    } else if store {
+        call.reply.ok();
+    } else {
+        call.reply.null();
+    }
+    if store {
+        if options.expiry == Expiry::Keep {
+            deadline = key.deadline();
+        }
+        key.set(value(&args, 2), deadline);
+    }
+    Ok(())
+}
+
+/// SETEX key seconds value
+pub fn setex(call: &mut Call<'_>) -> Outcome {
+    set_for(call, Unit::Seconds)
+}
+
+/// PSETEX key milliseconds value
+pub fn psetex(call: &mut Call<'_>) -> Outcome {
+    set_for(call, Unit::Millis)
+}
+
+fn set_for(call: &mut Call<'_>, unit: Unit) -> Outcome {
+    let deadline = parse_deadline(unit, &call.args[2], call.store.now_ms, call.command)?;
+    let mut key = call.store.key(&call.args[1]);
+    key.set(value(&call.args, 3), Some(deadline));
+    call.reply.ok();
+    Ok(())
+}
+
+/// SETNX key value
+pub fn setnx(call: &mut Call<'_>) -> Outcome {
+    let mut key = call.store.key(&call.args[1]);
+    let absent = !key.exists();
+    if absent {
+        key.set(value(&call.args, 2), None);
+    }
+    call.reply.int(i64::from(absent));
+    Ok(())
+}
