@@ -128,6 +128,16 @@ pub(crate) struct Buffers {
     pub(crate) output: Output,
 }
 
+impl Buffers {
+    fn boxed() -> Box<Buffers> {
+        Box::new(Buffers {
+            input: vec![0; INPUT_BYTES],
+            batch: Batch::default(),
+            output: Output::default(),
+        })
+    }
+}
+
 thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
 }
@@ -146,11 +156,7 @@ impl Worker {
             eviction: eviction(&settings),
             settings,
             clock: Clock::now(),
-            buffers: Some(Box::new(Buffers {
-                input: vec![0; INPUT_BYTES],
-                batch: Batch::default(),
-                output: Output::default(),
-            })),
+            buffers: Some(Buffers::boxed()),
             prepared: Vec::new(),
             untimed: Untimed::default(),
             node,
@@ -160,10 +166,8 @@ impl Worker {
     /// Takes over settings that have changed since the last turn.
     #[inline]
     pub(crate) fn refresh(&mut self) {
-        if self.input.is_empty() {
-            // A turn that panicked took it along; without it every other connection would seem to have ended.
-            self.input = vec![0; INPUT_BYTES];
-        }
+        // A turn that panicked outside a handler took them along; the other connections need some.
+        self.buffers.get_or_insert_with(Buffers::boxed);
         let generation = self.node.config.generation();
         if generation != self.generation {
             self.generation = generation;
