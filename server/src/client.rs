@@ -1,10 +1,11 @@
 //! A connection as commands see it (`Client`), and as the rest of the node does (`Peer`).
 
-use crate::command::Command;
+use crate::command::{Command, Flags};
 use crate::resp::decode::OwnedArgs;
 use crate::resp::encode::{Output, Version};
 use crate::store::Dirty;
 use dashmap::DashMap;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
@@ -19,6 +20,8 @@ pub enum ReplyMode {
     Off,
     /// The reply to the next command is not; then as ON.
     SkipNext,
+    /// The reply to the command that is running is not.
+    Skip,
 }
 
 /// A command in a transaction's queue.
@@ -36,7 +39,9 @@ pub struct Transaction {
     pub queue: Vec<Queued>,
     /// A command was refused while queueing, so EXEC will be too.
     pub aborted: bool,
-    /// Bytes of the queued arguments.
+    /// What any of the queued commands is.
+    pub flags: Flags,
+    /// Bytes that the queue takes.
     pub queued_bytes: usize,
 }
 
@@ -44,9 +49,11 @@ pub struct Transaction {
 #[derive(Default)]
 pub struct Watches {
     /// Database and key of each.
-    pub keys: Vec<(usize, Box<[u8]>)>,
+    pub keys: HashSet<(usize, Box<[u8]>)>,
     /// Set by the first change of any of them.
     pub dirty: Dirty,
+    /// Bytes that they take, here and where they are registered.
+    pub bytes: usize,
 }
 
 /// The state of one connection, owned by its task.
@@ -67,21 +74,40 @@ pub struct Client {
     pub reply_mode: ReplyMode,
     /// Close the connection when the reply is out.
     pub close: bool,
+    /// Receives MONITOR's feed.
+    pub monitoring: bool,
+    /// EXEC runs its commands, each of which owes exactly one reply.
+    pub executing: bool,
+    /// Reads leave eviction metadata alone.
+    pub no_touch: bool,
 }
 
 impl Client {
     /// A connection that has just been accepted.
     pub fn new(peer: Arc<Peer>, authenticated: bool) -> Client {
+        let watches = Watches {
+            dirty: Dirty::clone(&peer.dirty),
+            ..Watches::default()
+        };
         Client {
             peer,
             database: 0,
             version: Version::Resp2,
             authenticated,
             transaction: None,
-            watches: Watches::default(),
+            watches,
             reply_mode: ReplyMode::On,
             close: false,
+            monitoring: false,
+            executing: false,
+            no_touch: false,
         }
+    }
+
+    /// Bytes that its transaction and its watches hold.
+    pub fn transaction_bytes(&self) -> usize {
+        let queued = self.transaction.as_ref().map_or(0, |open| open.queued_bytes);
+        queued + self.watches.bytes
     }
 }
 
@@ -101,10 +127,8 @@ pub mod flag {
     pub const BLOCKED: u32 = 1 << 5;
     /// To be closed once its output is sent.
     pub const CLOSING: u32 = 1 << 6;
-    /// A watched key has changed.
-    pub const DIRTY: u32 = 1 << 7;
     /// Comes from this machine.
-    pub const LOCAL: u32 = 1 << 8;
+    pub const LOCAL: u32 = 1 << 7;
 }
 
 /// What a connection has told of itself.
@@ -151,10 +175,12 @@ pub struct Peer {
     pub flags: AtomicU32,
     /// Commands in its transaction.
     pub queued: AtomicUsize,
-    /// Bytes that its transaction holds.
+    /// Bytes that its transaction and its watches hold.
     pub queued_bytes: AtomicUsize,
     /// Keys that it watches.
     pub watched: AtomicUsize,
+    /// Whether one of them has changed.
+    pub dirty: Dirty,
     /// 2 or 3.
     pub version: AtomicU32,
     /// Bytes of input that wait for their rest.
@@ -200,6 +226,7 @@ impl Peer {
             queued: AtomicUsize::new(0),
             queued_bytes: AtomicUsize::new(0),
             watched: AtomicUsize::new(0),
+            dirty: Dirty::default(),
             version: AtomicU32::new(2),
             input_bytes: AtomicUsize::new(0),
             output_bytes: AtomicUsize::new(0),
@@ -354,5 +381,48 @@ impl Clients {
         let mut peers: Vec<_> = self.peers.iter().map(|peer| Arc::clone(&peer)).collect();
         peers.sort_unstable_by_key(|peer| peer.id);
         peers
+    }
+}
+
+/// The connections that receive MONITOR's feed.
+#[derive(Default)]
+pub struct Monitors {
+    count: AtomicUsize,
+    peers: Mutex<Vec<Arc<Peer>>>,
+}
+
+impl Monitors {
+    fn peers(&self) -> MutexGuard<'_, Vec<Arc<Peer>>> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether there is any; asked for every command.
+    #[inline]
+    pub fn any(&self) -> bool {
+        self.count.load(Ordering::Relaxed) > 0
+    }
+
+    /// Adds a connection, which is not among them yet.
+    pub fn add(&self, peer: &Arc<Peer>) {
+        let mut peers = self.peers();
+        peers.push(Arc::clone(peer));
+        self.count.store(peers.len(), Ordering::Relaxed);
+    }
+
+    /// Takes a connection off.
+    pub fn remove(&self, id: u64) {
+        let mut peers = self.peers();
+        peers.retain(|peer| peer.id != id);
+        self.count.store(peers.len(), Ordering::Relaxed);
+    }
+
+    /// Sends bytes to all; one that does not read, so that more than `limit` bytes wait, is closed.
+    pub fn post(&self, bytes: &[u8], limit: usize) {
+        self.peers().iter().for_each(|peer| peer.post(bytes, limit));
+    }
+
+    /// Closes all.
+    pub fn kill(&self) {
+        self.peers().iter().for_each(|peer| peer.kill());
     }
 }

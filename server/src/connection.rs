@@ -69,6 +69,19 @@ impl Stream {
         }
     }
 
+    /// Whether the peer has closed its side with nothing left to read; if not, `cx` is woken when something
+    /// comes. Not known of a Unix socket.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool {
+        let mut byte = [0];
+        match self {
+            Stream::Tcp(stream) => matches!(
+                stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)),
+                Poll::Ready(Ok(0) | Err(_))
+            ),
+            Stream::Unix(_) => false,
+        }
+    }
+
     fn poll_write(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>> {
         let mut pieces = [io::IoSlice::new(&[]); PIECES];
         match (self, output.contiguous()) {
@@ -142,6 +155,8 @@ pub(crate) struct Connection {
     more: bool,
     large: Option<Large>,
     parked: Option<Parked>,
+    /// The place among those who wait for the end of a pause.
+    ticket: Option<u64>,
     /// Replies that the socket has not taken yet.
     output: Output,
     /// How much of the node's allowance for unauthenticated input this connection uses.
@@ -170,6 +185,7 @@ impl Connection {
             more: false,
             large: None,
             parked: None,
+            ticket: None,
             output: Output::default(),
             unauthenticated_bytes: 0,
         }
@@ -193,11 +209,22 @@ impl Connection {
             let now = Instant::now();
             let (ran, ended) = self.turn(worker, cx, input, now);
             commands += ran;
+            if self.ticket.is_some() {
+                return self.wait_for_pause(cx);
+            }
             if commands >= TURN_COMMANDS || ended - *began.get_or_insert(now) >= TURN_TIME {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
         }
+    }
+
+    /// Sends what is left and waits, unless the peer has gone; the end of the pause wakes the task.
+    fn wait_for_pause(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if ready!(self.flush(cx)).is_err() || self.client.peer.is_killed() || self.stream.poll_gone(cx) {
+            return Poll::Ready(());
+        }
+        Poll::Pending
     }
 
     /// Works on one input: decode, execute, send. Returns how many commands ran, and when they had.
@@ -218,6 +245,14 @@ impl Connection {
             Input::Shared(_) | Input::Own(_) => &*batch,
         };
         let (stop, ended) = self.execute(worker, bytes, run, output, now);
+        let decoded = match decoded {
+            // It was decoded before the AUTH in front of it had run: look again.
+            Err(error) if error.is_for_unauthenticated() && self.client.authenticated => {
+                self.more = true;
+                Ok(run.end())
+            }
+            decoded => decoded,
+        };
         let ran = match stop {
             Stop::Finished => run.requests().len(),
             Stop::Before(next) | Stop::PausedBefore(next) => next,
@@ -225,10 +260,11 @@ impl Connection {
         let rest = self.rest(bytes, run, &stop, decoded.as_ref().ok().copied());
         self.keep(input, rest);
         self.check_input(worker);
-        if let Err(error) = decoded
-            && self.parked.is_none()
-        {
-            self.refuse(&error, output);
+        match decoded {
+            // What was decoded before the error comes first; then it is found again.
+            Err(_) if self.parked.is_some() => self.more = true,
+            Err(error) if !self.client.close => self.refuse(&error, output),
+            _ => {}
         }
         self.send(worker, cx, output);
         worker.put_back(buffers);
@@ -369,14 +405,15 @@ impl Connection {
 
     /// Moves the rest of a turn's input into the connection.
     fn keep(&mut self, input: Input, rest: Rest) {
+        let (peer, pause) = (&self.client.peer, &self.node.pause);
+        if matches!(rest, Rest::Parked(_, true)) {
+            self.ticket = Some(pause.park(peer, self.ticket));
+        } else if let Some(ticket) = self.ticket.take() {
+            pause.leave(peer, ticket);
+        }
         match (rest, input) {
             (Rest::Nothing, _) => {}
-            (Rest::Parked(parked, paused), _) => {
-                self.parked = Some(parked);
-                if paused {
-                    self.node.pause.park(&self.client.peer);
-                }
-            }
+            (Rest::Parked(parked, _), _) => self.parked = Some(parked),
             (Rest::Copied(leftover), _) | (Rest::Everything, Input::Own(leftover)) => {
                 self.leftover = leftover;
                 self.begin_large();
@@ -410,7 +447,9 @@ impl Connection {
             peer.input_bytes.store(held, Ordering::Relaxed);
         }
         let (settings, node) = (&worker.settings, &self.node);
-        let mut over = held as u64 > settings.client_query_buffer_limit;
+        // Queued commands are input that waits, as in Redis.
+        let waiting = held + self.client.transaction_bytes();
+        let mut over = waiting as u64 > settings.client_query_buffer_limit;
         let counted = if self.client.authenticated { 0 } else { held };
         if counted != self.unauthenticated_bytes {
             let before = node
@@ -573,6 +612,9 @@ fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
 impl Drop for Connection {
     fn drop(&mut self) {
         let peer = &self.client.peer;
+        if let Some(ticket) = self.ticket {
+            self.node.pause.leave(peer, ticket);
+        }
         crate::commands::transaction::unwatch_all(&mut self.client.watches, &self.node.keyspace);
         crate::commands::monitor::leave(&self.node, peer);
         self.node

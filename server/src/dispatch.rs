@@ -4,9 +4,13 @@
 //! it, is there memory for it, is it held back by a pause, is it queued by a transaction; then the call.
 
 use crate::call::{Call, Error, Outcome};
+use crate::client::Peer;
 use crate::client::{ReplyMode, flag as peer_flag};
 use crate::command::{self, Command, Unknown, flag};
+use crate::commands::client::version_number;
 use crate::commands::{monitor, transaction};
+use crate::config::Settings;
+use crate::node::Node;
 use crate::resp::decode::Args;
 use crate::resp::encode::Reply;
 use crate::slowlog::{Slow, cut_args};
@@ -62,19 +66,27 @@ pub(crate) fn run(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared) -> 
     if mode == ReplyMode::On {
         return checked(scene, args, prepared);
     }
-    let mark = scene.output.mark();
-    let ran = checked(scene, args, prepared);
-    match (mode, scene.client.reply_mode) {
-        (ReplyMode::SkipNext, after) => {
-            scene.output.cut(mark);
-            if after == ReplyMode::SkipNext && ran == Ran::Done {
-                scene.client.reply_mode = ReplyMode::On;
-            }
-        }
-        (_, ReplyMode::On) => {}
-        _ => scene.output.cut(mark),
+    run_muted(scene, args, prepared, mode)
+}
+
+/// Runs a request whose reply is to be left out, unless the request itself turns replies on again.
+#[cold]
+fn run_muted(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared, mode: ReplyMode) -> Ran {
+    if mode == ReplyMode::SkipNext {
+        scene.client.reply_mode = ReplyMode::Skip;
     }
-    ran
+    let mark = scene.output.mark();
+    if checked(scene, args, prepared) == Ran::Paused {
+        scene.client.reply_mode = mode;
+        return Ran::Paused;
+    }
+    if scene.client.reply_mode != ReplyMode::On {
+        scene.output.cut(mark);
+    }
+    if scene.client.reply_mode == ReplyMode::Skip {
+        scene.client.reply_mode = ReplyMode::On;
+    }
+    Ran::Done
 }
 
 fn checked(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared) -> Ran {
@@ -89,42 +101,51 @@ fn checked(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared) -> Ran {
             return Ran::Done;
         }
     };
-    if !scene.client.authenticated && !command.flags.has(flag::NO_AUTH) {
-        reject(scene, Some(command), &Error::new("NOAUTH Authentication required."));
+    if let Err(error) = may_run(scene, command) {
+        reject(scene, Some(command), &error);
         return Ran::Done;
     }
-    if command.flags.has(flag::DENYOOM) && scene.node.over_limit() && !make_room(scene) {
-        scene.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
-        reject(scene, Some(command), &Error::OUT_OF_MEMORY);
-        return Ran::Done;
-    }
-    if scene.node.pause.holds(writes(scene, command)) {
+    if scene.node.pause.holds(transaction::writes(scene.client, command)) && !scene.client.monitoring {
         return Ran::Paused;
     }
-    if let Some(transaction) = &mut scene.client.transaction
-        && !transaction::runs_at_once(command)
-    {
-        let refused = transaction::queue(transaction, &scene.client.peer, command, args).err();
-        match refused {
-            Some(error) => reject(scene, Some(command), &error),
-            None => Reply::new(scene.output, scene.client.version).simple("QUEUED"),
-        }
+    if scene.client.transaction.is_some() && !transaction::runs_at_once(command) {
+        transaction::queue(scene.client, command, args);
+        Reply::new(scene.output, scene.client.version).simple("QUEUED");
         return Ran::Done;
     }
     call(scene, command, args, prepared.hash);
     Ran::Done
 }
 
-/// Whether the command, or the transaction that it ends, may change data.
-fn writes(scene: &Scene<'_>, command: &Command) -> bool {
-    let may_write = |command: &Command| command.flags.has_any(flag::WRITE.with(flag::MAY_REPLICATE));
-    may_write(command)
-        || transaction::is_exec(command)
-            && scene
-                .client
-                .transaction
-                .as_ref()
-                .is_some_and(|open| open.queue.iter().any(|item| may_write(item.command)))
+/// Whether the connection may run the command now.
+#[inline]
+fn may_run(scene: &mut Scene<'_>, command: &Command) -> Result<(), Error> {
+    if !scene.client.authenticated && !command.flags.has(flag::NO_AUTH) && !let_in(scene) {
+        return Err(Error::new("NOAUTH Authentication required."));
+    }
+    if scene.client.transaction.is_some() && command.flags.has(flag::NO_MULTI) {
+        return Err(Error::new("ERR Command not allowed inside a transaction"));
+    }
+    if transaction::needs_memory(scene.client, command) && scene.node.over_limit() && !make_room(scene) {
+        scene.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
+        return Err(Error::OUT_OF_MEMORY);
+    }
+    // Redis keeps monitors as it keeps replicas, and so do its error and its exemption from pauses.
+    if scene.client.monitoring
+        && command
+            .flags
+            .has_any(flag::WRITE.with(flag::READONLY).with(flag::MAY_REPLICATE))
+    {
+        return Err(Error::new("ERR Replica can't interact with the keyspace"));
+    }
+    Ok(())
+}
+
+/// Lets a connection in that came while there was a password, if there is none any more.
+#[cold]
+fn let_in(scene: &mut Scene<'_>) -> bool {
+    scene.client.authenticated = scene.settings.requirepass.is_empty();
+    scene.client.authenticated
 }
 
 #[cold]
@@ -148,6 +169,10 @@ fn reject(scene: &mut Scene<'_>, command: Option<&'static Command>, error: &Erro
     if let Some(transaction) = &mut scene.client.transaction {
         transaction.aborted = true;
     }
+    let aborted = command
+        .filter(|command| transaction::is_exec(command))
+        .map(|_| transaction::abort(scene.client, scene.node, error));
+    let error = aborted.as_ref().unwrap_or(error);
     scene.node.count_error(error.code());
     Reply::new(scene.output, scene.client.version).error(&error.0);
 }
@@ -194,9 +219,6 @@ fn is_http(name: &[u8]) -> bool {
 }
 
 fn call(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: Option<u64>) {
-    if scene.node.monitors.load(Ordering::Relaxed) > 0 {
-        monitor::feed(scene.node, scene.client, command, args, scene.now_ms);
-    }
     let timed = !command.is_const_time(args.len());
     let started = timed.then(Instant::now);
     if let Err(error) = handle(scene, command, args, hash) {
@@ -208,6 +230,9 @@ fn call(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: 
         Some(started) => finish_timed(scene, command, args, started),
     }
     scene.last_command = command.id;
+    if scene.node.monitors.any() {
+        monitor::feed(scene.node, scene.settings, scene.client, command, args);
+    }
 }
 
 #[inline]
@@ -221,7 +246,7 @@ fn handle(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash
     if let (Some(hash), Some(key)) = (hash, args.get(1)) {
         store.hint(key, hash);
     }
-    store.touch = !scene.no_touch;
+    store.touch = !scene.client.no_touch;
     let reply = Reply::new(scene.output, scene.client.version);
     let (node, stats) = (scene.node, scene.stats);
     let mut call = Call {
@@ -266,18 +291,18 @@ fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>
 /// Enters a command into the slow log.
 #[cold]
 pub(crate) fn note_slow(scene: &Scene<'_>, args: Args<'_>, micros: u64) {
-    let hidden = scene.settings.mask_args || monitor::has_secret(args);
-    let args = if hidden {
-        monitor::masked(args)
-    } else {
-        cut_args(args.iter())
-    };
     let peer = &scene.client.peer;
-    scene.node.slowlog.push(Slow {
+    log_slow(scene.node, scene.settings, peer, args, micros, scene.now_ms / 1000);
+}
+
+/// Enters a command into the slow log, whoever runs it; `at` in Unix seconds.
+#[cold]
+pub(crate) fn log_slow(node: &Node, settings: &Settings, peer: &Peer, args: Args<'_>, micros: u64, at: u64) {
+    node.slowlog.push(Slow {
         id: 0,
-        at: scene.now_ms / 1000,
+        at,
         micros,
-        args,
+        args: cut_args(monitor::shown(args, settings.mask_args).into_iter()),
         address: peer.address.clone(),
         name: peer.names().name.clone(),
     });
@@ -288,6 +313,10 @@ pub(crate) fn publish(scene: &Scene<'_>) {
     let peer = &scene.client.peer;
     peer.active_ms.store(scene.now_ms, Ordering::Relaxed);
     peer.last_command.store(scene.last_command, Ordering::Relaxed);
+    let version = version_number(scene.client.version);
+    if peer.version.load(Ordering::Relaxed) != version {
+        peer.version.store(version, Ordering::Relaxed);
+    }
     if peer.database.load(Ordering::Relaxed) != scene.client.database {
         peer.database.store(scene.client.database, Ordering::Relaxed);
     }

@@ -20,4 +20,5 @@ pub mod slowlog;
 pub mod stats;
 pub mod store;
 pub mod text;
+pub mod version;
 mod worker;

@@ -1,6 +1,6 @@
 //! A node: everything that its workers share.
 
-use crate::client::{Clients, Peer};
+use crate::client::{Clients, Monitors, Peer, flag};
 use crate::config::{Config, Settings};
 use crate::latency::LatencyMonitor;
 use crate::slowlog::Slowlog;
@@ -66,7 +66,9 @@ pub struct Pause {
 #[derive(Default)]
 struct PauseState {
     until: Option<(Instant, Paused)>,
-    parked: Vec<Arc<Peer>>,
+    /// Who waits, in the order in which they came.
+    parked: BTreeMap<u64, Arc<Peer>>,
+    last_ticket: u64,
 }
 
 impl Pause {
@@ -106,18 +108,30 @@ impl Pause {
         self.active.store(false, Ordering::Release);
         let parked = std::mem::take(&mut state.parked);
         drop(state);
-        parked.iter().for_each(|peer| peer.wake());
+        parked.values().for_each(|peer| peer.wake());
     }
 
-    /// Has a connection woken when the pause is over; at once if it is.
-    pub fn park(&self, peer: &Arc<Peer>) {
+    /// Has a connection woken when the pause is over; at once if it is. Returns its ticket, to be handed in
+    /// again if it finds that it must wait on.
+    pub fn park(&self, peer: &Arc<Peer>, ticket: Option<u64>) -> u64 {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.until.is_none() {
+        state.last_ticket += u64::from(ticket.is_none());
+        let ticket = ticket.unwrap_or(state.last_ticket);
+        peer.set(flag::BLOCKED, true);
+        if state.until.is_some() {
+            state.parked.insert(ticket, Arc::clone(peer));
+        } else {
             drop(state);
             peer.wake();
-        } else if !state.parked.iter().any(|parked| parked.id == peer.id) {
-            state.parked.push(Arc::clone(peer));
         }
+        ticket
+    }
+
+    /// Takes back a ticket: the connection goes on, or has ended.
+    pub fn leave(&self, peer: &Peer, ticket: u64) {
+        peer.set(flag::BLOCKED, false);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.parked.remove(&ticket);
     }
 
     /// Ends a pause whose time is over; housekeeping calls this.
@@ -160,8 +174,8 @@ pub struct Node {
     pub totals: Totals,
     /// CLIENT PAUSE.
     pub pause: Pause,
-    /// How many connections receive MONITOR's feed.
-    pub monitors: AtomicUsize,
+    /// The connections that receive MONITOR's feed.
+    pub monitors: Monitors,
     /// Input that unauthenticated connections hold, in bytes.
     pub unauthenticated_bytes: AtomicUsize,
     /// Whether expired keys are reclaimed in the background (DEBUG SET-ACTIVE-EXPIRE).
@@ -208,7 +222,7 @@ impl Node {
             latency: LatencyMonitor::default(),
             totals: Totals::default(),
             pause: Pause::default(),
-            monitors: AtomicUsize::new(0),
+            monitors: Monitors::default(),
             unauthenticated_bytes: AtomicUsize::new(0),
             active_expire: AtomicBool::new(true),
             ops_per_second: AtomicU64::new(0),

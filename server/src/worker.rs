@@ -103,7 +103,6 @@ pub(crate) struct Scene<'w> {
     pub(crate) client: &'w mut Client,
     pub(crate) output: &'w mut Output,
     pub(crate) now_ms: u64,
-    pub(crate) no_touch: bool,
     pub(crate) last_command: u16,
 }
 
@@ -192,7 +191,6 @@ impl Worker {
             eviction: &self.eviction,
             untimed: &mut self.untimed,
             prepared: &mut self.prepared,
-            no_touch: client.peer.has(crate::client::flag::NO_TOUCH),
             last_command: client.peer.last_command.load(Ordering::Relaxed),
             client,
             output,

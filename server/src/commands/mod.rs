@@ -1,6 +1,7 @@
 //! The command handlers, by group.
 
 pub mod bitmap;
+pub mod client;
 pub mod command;
 pub mod connection;
 pub mod expiry;

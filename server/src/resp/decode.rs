@@ -61,6 +61,16 @@ pub enum ProtocolError {
     LengthUnauthenticated,
 }
 
+impl ProtocolError {
+    /// Whether the request is refused only because the connection is not authenticated.
+    pub fn is_for_unauthenticated(&self) -> bool {
+        matches!(
+            self,
+            ProtocolError::CountUnauthenticated | ProtocolError::LengthUnauthenticated
+        )
+    }
+}
+
 /// Where an argument is: a range of the input, or with the top bit of `start` an owned one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Span {
@@ -152,7 +162,7 @@ impl Batch {
 }
 
 /// The arguments of one request; number 0 is the command's name.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Args<'a> {
     input: &'a [u8],
     spans: &'a [Span],
@@ -210,11 +220,6 @@ impl<'a> Args<'a> {
         let args = *self;
         (0..args.len()).map(move |index| args.get(index).unwrap_or_default())
     }
-
-    /// Owned copies, for a request that runs later.
-    pub fn to_vec(&self) -> Vec<Bytes> {
-        (0..self.len()).map(|index| self.shared(index)).collect()
-    }
 }
 
 impl Index<usize> for Args<'_> {
@@ -230,28 +235,59 @@ impl Index<usize> for Args<'_> {
 #[derive(Default, Debug)]
 pub struct OwnedArgs {
     spans: Vec<Span>,
+    input: Vec<u8>,
     owned: Vec<Bytes>,
 }
 
 impl OwnedArgs {
-    /// Takes over the arguments of a request.
+    /// Arguments that each have an allocation of their own already.
     pub fn new(args: Vec<Bytes>) -> OwnedArgs {
-        let spans = (0..args.len())
-            .map(|index| Span {
-                start: OWNED | index as u32,
-                len: 0,
-            })
-            .collect();
-        OwnedArgs { spans, owned: args }
+        let spans = (0..args.len()).map(|index| Span {
+            start: OWNED | index as u32,
+            len: 0,
+        });
+        OwnedArgs {
+            spans: spans.collect(),
+            input: Vec::new(),
+            owned: args,
+        }
+    }
+
+    /// A copy of a request's arguments, in one piece but for those that can be shared.
+    pub fn copy(args: Args<'_>) -> OwnedArgs {
+        let inline = (0..args.len()).filter(|&index| !args.is_owned(index));
+        let mut copy = OwnedArgs {
+            spans: Vec::with_capacity(args.len()),
+            input: Vec::with_capacity(inline.map(|index| args[index].len()).sum()),
+            owned: Vec::new(),
+        };
+        for index in 0..args.len() {
+            if args.is_owned(index) {
+                let start = OWNED | copy.owned.len() as u32;
+                copy.spans.push(Span { start, len: 0 });
+                copy.owned.push(args.shared(index));
+            } else {
+                let (start, len) = (copy.input.len() as u32, args[index].len() as u32);
+                copy.spans.push(Span { start, len });
+                copy.input.extend_from_slice(&args[index]);
+            }
+        }
+        copy
     }
 
     /// A view of them.
     pub fn args(&self) -> Args<'_> {
         Args {
-            input: &[],
+            input: &self.input,
             spans: &self.spans,
             owned: &self.owned,
         }
+    }
+
+    /// Bytes that they take, shared ones included.
+    pub fn held_bytes(&self) -> usize {
+        let shared: usize = self.owned.iter().map(|bytes| bytes.len() + size_of::<Bytes>()).sum();
+        self.spans.capacity() * size_of::<Span>() + self.input.capacity() + shared
     }
 }
 
@@ -276,11 +312,6 @@ pub struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-enum Step {
-    Done,
-    More,
-}
-
 impl Decoder {
     /// Decodes complete requests from `input` into `batch`, at most `max` of them, and returns how many
     /// bytes they took. What is left over must come again at the head of the next input.
@@ -294,36 +325,23 @@ impl Decoder {
         batch: &mut Batch,
         max: usize,
     ) -> Result<usize, ProtocolError> {
-        let mut consumed = 0;
-        while consumed < input.len() && batch.requests.len() < max {
-            let state = self.partial.take();
-            let first = batch.spans.len();
-            let mut request = Cursor {
-                input: &input[consumed..],
-                base: consumed,
-                limits,
-                batch,
-            };
-            let (step, at) = match state {
-                Some(partial) => request.resume(*partial, &mut self.partial)?,
-                None => request.start(&mut self.partial)?,
-            };
-            match step {
-                Step::More => break,
-                Step::Done => {
-                    consumed += at;
-                    let count = (batch.spans.len() - first) as u32;
-                    if count > 0 {
-                        batch.requests.push(Request {
-                            first: first as u32,
-                            count,
-                            end: consumed as u32,
-                        });
-                    }
-                }
+        let mut cursor = Cursor {
+            input,
+            start: 0,
+            limits,
+            batch,
+        };
+        if let Some(partial) = self.partial.take()
+            && !cursor.resume(*partial, &mut self.partial)?
+        {
+            return Ok(0);
+        }
+        while cursor.start < input.len() && cursor.batch.requests.len() < max {
+            if !cursor.request(&mut self.partial)? {
+                break;
             }
         }
-        Ok(consumed)
+        Ok(cursor.start)
     }
 
     /// If the decoder waits for the rest of a large argument: its length, and from which offset of the
@@ -355,23 +373,24 @@ impl Decoder {
     }
 }
 
-/// Reads one request at the head of `input`.
+/// Reads requests from an input, one after the other. The methods return false where the request at
+/// `start` is incomplete; what was found of it is then in `keep`.
 struct Cursor<'i, 'b> {
     input: &'i [u8],
-    /// Where `input` stands in the whole, to which spans refer.
-    base: usize,
+    /// Where the request begins that is being read.
+    start: usize,
     limits: Limits,
     batch: &'b mut Batch,
 }
 
 impl Cursor<'_, '_> {
     #[inline]
-    fn start(&mut self, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
-        if self.input[0] != b'*' {
+    fn request(&mut self, keep: &mut Option<Box<Partial>>) -> Result<bool, ProtocolError> {
+        if self.input[self.start] != b'*' {
             return self.inline();
         }
-        let Some((count, at)) = self.number(1, ProtocolError::CountTooLong)? else {
-            return Ok((Step::More, 0));
+        let Some((count, at)) = self.number(self.start + 1, ProtocolError::CountTooLong)? else {
+            return Ok(false);
         };
         let missing = count
             .filter(|&count| count <= i64::from(i32::MAX))
@@ -383,21 +402,21 @@ impl Cursor<'_, '_> {
     }
 
     #[inline(never)]
-    fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<(Step, usize), ProtocolError> {
+    fn resume(&mut self, partial: Partial, keep: &mut Option<Box<Partial>>) -> Result<bool, ProtocolError> {
         let mut at = partial.at;
         if partial.closing && self.input.len() < at + 2 {
             *keep = Some(Box::new(partial));
-            return Ok((Step::More, 0));
+            return Ok(false);
         }
         at += if partial.closing { 2 } else { 0 };
         // A request that goes on is the first of its input, so its spans become the batch's as they are:
         // copying them at each read would take time quadratic in the length of the request.
-        debug_assert!(self.batch.requests.is_empty() && self.base == 0);
+        debug_assert!(self.batch.requests.is_empty() && self.start == 0);
         (self.batch.spans, self.batch.owned) = (partial.spans, partial.owned);
         self.arguments(partial.missing, at, partial.bulk, keep)
     }
 
-    /// Reads `missing` arguments from offset `at` on; keeps what it found if one is incomplete.
+    /// Reads `missing` arguments from offset `at` on.
     #[inline]
     fn arguments(
         &mut self,
@@ -405,38 +424,49 @@ impl Cursor<'_, '_> {
         mut at: usize,
         mut bulk: Option<usize>,
         keep: &mut Option<Box<Partial>>,
-    ) -> Result<(Step, usize), ProtocolError> {
+    ) -> Result<bool, ProtocolError> {
         while missing > 0 {
-            let len = match bulk.take() {
-                Some(len) => len,
-                None => match self.length(at)? {
-                    Some((len, next)) => {
-                        at = next;
-                        len
-                    }
-                    None => {
-                        self.keep(keep, missing, at, None);
-                        return Ok((Step::More, 0));
-                    }
-                },
+            let found = match bulk.take() {
+                Some(len) => Some((len, at)),
+                None => self.length(at)?,
             };
-            if self.input.len() < at + len + 2 {
-                self.keep(keep, missing, at, Some(len));
-                return Ok((Step::More, 0));
+            let Some((len, begin)) = found else {
+                self.keep(keep, missing, at, None);
+                return Ok(false);
+            };
+            if self.input.len() < begin + len + 2 {
+                self.keep(keep, missing, begin, Some(len));
+                return Ok(false);
             }
             self.batch.spans.push(Span {
-                start: (self.base + at) as u32,
+                start: begin as u32,
                 len: len as u32,
             });
-            at += len + 2;
+            at = begin + len + 2;
             missing -= 1;
         }
-        Ok((Step::Done, at))
+        self.finish(at);
+        Ok(true)
+    }
+
+    /// Enters the request that ends at `end`, unless it has no arguments, and goes on behind it.
+    #[inline]
+    fn finish(&mut self, end: usize) {
+        let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
+        let count = self.batch.spans.len() as u32 - first;
+        self.start = end;
+        if count > 0 {
+            self.batch.requests.push(Request {
+                first,
+                count,
+                end: end as u32,
+            });
+        }
     }
 
     #[cold]
     fn keep(&mut self, keep: &mut Option<Box<Partial>>, missing: i64, at: usize, bulk: Option<usize>) {
-        let (spans, owned) = if self.base == 0 {
+        let (spans, owned) = if self.start == 0 {
             (
                 std::mem::take(&mut self.batch.spans),
                 std::mem::take(&mut self.batch.owned),
@@ -451,14 +481,14 @@ impl Cursor<'_, '_> {
             missing,
             bulk,
             closing: false,
-            at,
+            at: at - self.start,
         }));
     }
 
     /// Takes the spans from number `first` on out of the batch, relative to this request. None of them is
     /// owned: only an inline request and a resumed one have owned arguments.
     fn cut_spans(&mut self, first: usize) -> Vec<Span> {
-        let base = self.base as u32;
+        let base = self.start as u32;
         let spans = self.batch.spans.drain(first..);
         spans
             .map(|span| Span {
@@ -512,14 +542,15 @@ impl Cursor<'_, '_> {
     }
 
     #[inline(never)]
-    fn inline(&mut self) -> Result<(Step, usize), ProtocolError> {
-        let Some(end) = self.input.iter().position(|&byte| byte == b'\n') else {
-            if self.input.len() > MAX_LINE {
+    fn inline(&mut self) -> Result<bool, ProtocolError> {
+        let rest = &self.input[self.start..];
+        let Some(end) = memchr::memchr(b'\n', rest) else {
+            if rest.len() > MAX_LINE {
                 return Err(ProtocolError::InlineTooLong);
             }
-            return Ok((Step::More, 0));
+            return Ok(false);
         };
-        let line = self.input[..end].strip_suffix(b"\r").unwrap_or(&self.input[..end]);
+        let line = rest[..end].strip_suffix(b"\r").unwrap_or(&rest[..end]);
         let args = split_args(line).map_err(|_| ProtocolError::UnbalancedQuotes)?;
         for arg in args {
             self.batch.spans.push(Span {
@@ -528,7 +559,8 @@ impl Cursor<'_, '_> {
             });
             self.batch.owned.push(Bytes::from(arg));
         }
-        Ok((Step::Done, end + 1))
+        self.finish(self.start + end + 1);
+        Ok(true)
     }
 }
 
@@ -549,7 +581,7 @@ fn short_number(line: &[u8]) -> Option<(usize, usize)> {
 /// Any line: the number in it, if it is one, and the bytes of the line with its end.
 #[inline(never)]
 fn long_number(line: &[u8], too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-    match line.iter().position(|&byte| byte == b'\r') {
+    match memchr::memchr(b'\r', line) {
         Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), end + 2))),
         Some(_) => Ok(None),
         None if line.len() > MAX_LINE => Err(too_long),

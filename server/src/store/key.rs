@@ -176,6 +176,16 @@ impl<'s> Key<'s> {
         }
     }
 
+    /// `read` and `text` in one: the string there, if any, counted as a hit or a miss.
+    ///
+    /// # Errors
+    /// `WrongType` if the value is no string.
+    #[inline]
+    pub fn read_text(&mut self) -> Result<Option<Text<'_>>, WrongType> {
+        let (target, eviction, touch) = (self.target, self.eviction, self.touch);
+        self.guard.stripe().read_text(target, touch.then_some(eviction))
+    }
+
     /// TYPE's answer; `None` if the key is not there.
     pub fn type_name(&mut self) -> Option<&'static str> {
         self.entry().map(|entry| type_name(&entry))

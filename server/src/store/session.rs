@@ -6,8 +6,30 @@ use super::stripe::{Stripe, Target};
 use super::{Dirty, Flushed, Keyspace};
 use std::sync::atomic::Ordering;
 
-/// Stripes that are held over several operations, in rising order.
-type Held<'n> = Vec<(usize, Guard<'n>)>;
+/// What a view holds over several operations.
+enum Locks<'n> {
+    /// Nothing: each key locks its stripe while it is open.
+    None,
+    /// Stripes of its own, in rising order.
+    Held(Box<Held<'n>>),
+    /// Those of the transaction of which this is one command.
+    Lent(&'n mut (dyn Lender + 'n)),
+}
+
+struct Held<'n>(Vec<(usize, Guard<'n>)>);
+
+/// What a transaction holds, as its commands see it; a trait, so that lending it costs nothing.
+trait Lender {
+    fn stripe(&mut self, index: usize) -> &mut Stripe;
+}
+
+impl Lender for Held<'_> {
+    fn stripe(&mut self, index: usize) -> &mut Stripe {
+        let place = self.0.binary_search_by_key(&index, |(number, _)| *number);
+        let (_, guard) = &mut self.0[place.expect("a command opens only keys that it declared")];
+        guard.stripe()
+    }
+}
 
 /// A view of the keyspace for the length of one command.
 pub struct Store<'n> {
@@ -20,8 +42,7 @@ pub struct Store<'n> {
     pub eviction: &'n Eviction,
     /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
     pub touch: bool,
-    /// `None` for a command on one key, as most are.
-    held: Option<Box<Held<'n>>>,
+    locks: Locks<'n>,
     /// A key whose hash is known already: where it stands in memory, and the hash.
     hint: (*const u8, u64),
 }
@@ -36,7 +57,7 @@ impl<'n> Store<'n> {
             now_ms,
             eviction,
             touch: true,
-            held: None,
+            locks: Locks::None,
             hint,
         }
     }
@@ -86,20 +107,23 @@ impl<'n> Store<'n> {
 
     #[inline]
     fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
-        match &mut self.held {
-            None => Guard::Own(self.keyspace.lock(index)),
-            Some(held) => {
-                let place = held.binary_search_by_key(&index, |(number, _)| *number);
-                let held = &mut held[place.expect("a command opens only keys that it declared")].1;
-                Guard::Held(held.stripe())
-            }
+        match &mut self.locks {
+            Locks::None => Guard::Own(self.keyspace.lock(index)),
+            Locks::Held(held) => Guard::Held(held.stripe(index)),
+            Locks::Lent(lender) => Guard::Held(lender.stripe(index)),
         }
+    }
+
+    /// Whether stripes are held, by this view or by the transaction that it works for.
+    #[inline]
+    pub fn holds(&self) -> bool {
+        !matches!(self.locks, Locks::None)
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
     /// nothing if stripes are held already: a transaction holds those of all its commands.
     pub fn hold<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
-        if self.held.is_some() {
+        if self.holds() {
             return;
         }
         let indices = keys
@@ -111,7 +135,7 @@ impl<'n> Store<'n> {
 
     /// As `hold`, for keys whose hashes are known.
     pub fn hold_hashes(&mut self, hashes: &[u64]) {
-        if self.held.is_none() {
+        if !self.holds() {
             self.take_sorted(hashes.iter().map(|&hash| self.keyspace.index(hash)).collect());
         }
     }
@@ -141,48 +165,55 @@ impl<'n> Store<'n> {
 
     fn take_all(&mut self, indices: &[usize]) {
         let guards = self.keyspace.lock_many(indices).into_iter();
-        self.held = Some(Box::new(
-            guards.map(|(index, guard)| (index, Guard::Own(guard))).collect(),
-        ));
+        let held = guards.map(|(index, guard)| (index, Guard::Own(guard)));
+        self.locks = Locks::Held(Box::new(Held(held.collect())));
     }
 
     /// Holds every stripe.
     pub fn hold_all(&mut self) {
         let stripes = self.keyspace.stripes.len();
-        if self.held.as_ref().is_none_or(|held| held.len() < stripes) {
-            self.held = None;
+        let enough = match &self.locks {
+            Locks::None => false,
+            Locks::Held(held) => held.0.len() == stripes,
+            Locks::Lent(_) => true,
+        };
+        if !enough {
+            self.release();
             let indices: Vec<usize> = (0..stripes).collect();
             self.take_all(&indices);
         }
     }
 
     /// Lets go of what is held.
+    #[inline]
     pub fn release(&mut self) {
-        self.held = None;
+        self.locks = Locks::None;
     }
 
     /// A view for one command of a transaction: it works under what this one holds.
     pub fn lend(&mut self, database: usize) -> Store<'_> {
-        let held = self.held.iter_mut().flat_map(|held| held.iter_mut());
-        let lent: Held<'_> = held
-            .map(|(index, guard)| (*index, Guard::Held(guard.stripe())))
-            .collect();
+        let locks = match &mut self.locks {
+            Locks::None => Locks::None,
+            Locks::Held(held) => Locks::Lent(&mut **held),
+            Locks::Lent(lender) => Locks::Lent(&mut **lender),
+        };
         Store {
-            held: Some(Box::new(lent)),
+            locks,
             keyspace: self.keyspace,
             database,
+            now_ms: self.now_ms,
+            eviction: self.eviction,
+            touch: self.touch,
             hint: (std::ptr::null(), 0),
-            ..*self
         }
     }
 
     /// Registers `dirty` for the next change of a key, unless the key has expired already.
     pub fn watch(&mut self, database: usize, key: &[u8], dirty: &Dirty) {
         let hash = self.hash(key);
-        let table = self.keyspace.table_of(database);
-        let now_ms = self.now_ms;
-        let index = self.keyspace.index(hash);
-        let mut guard = self.guard(index);
+        let (keyspace, now_ms) = (self.keyspace, self.now_ms);
+        let mut guard = self.guard(keyspace.index(hash));
+        let table = keyspace.table_of(database);
         let stripe = guard.stripe();
         // Removing it now keeps its later reclaim from looking like a change.
         stripe.find(Target {
@@ -196,9 +227,10 @@ impl<'n> Store<'n> {
 
     /// Forgets a watch.
     pub fn unwatch(&mut self, database: usize, key: &[u8], dirty: &Dirty) {
-        let index = self.keyspace.index(self.hash(key));
-        let table = self.keyspace.table_of(database);
-        self.guard(index).stripe().watchers.unwatch(table, key, dirty);
+        let keyspace = self.keyspace;
+        let mut guard = self.guard(keyspace.index(self.hash(key)));
+        let table = keyspace.table_of(database);
+        guard.stripe().watchers.unwatch(table, key, dirty);
     }
 
     /// How many keys the database has, expired ones that were not reclaimed yet included.
@@ -242,11 +274,12 @@ impl<'n> Store<'n> {
 
     /// Swaps two databases for everybody at once.
     pub fn swap(&mut self, first: usize, second: usize) {
-        let mine = self.held.is_none();
+        let mine = !self.holds();
         self.hold_all();
         let keyspace = self.keyspace;
         let (one, two) = (keyspace.table_of(first), keyspace.table_of(second));
-        for (_, guard) in self.held.iter_mut().flat_map(|held| held.iter_mut()) {
+        for index in 0..keyspace.stripes.len() {
+            let mut guard = self.guard(index);
             let stripe = guard.stripe();
             for (table, other) in [(one, two), (two, one)] {
                 let here = |number: usize, key: &[u8]| {

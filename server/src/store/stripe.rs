@@ -3,8 +3,9 @@
 use super::arena::Pool;
 use super::entry::{self, Content, Entry, Parts};
 use super::eviction::{self, Eviction};
+use super::key::{Text, WrongType};
 use super::table::{Place, Table};
-use super::value::{Text, Value};
+use super::value::{self, Value};
 use super::watch::Watchers;
 use bytes::Bytes;
 use std::sync::Arc;
@@ -158,6 +159,30 @@ impl Stripe {
         }
     }
 
+    /// The string of a key, counted as a hit or a miss and, with `eviction`, noted as used.
+    #[inline]
+    pub(super) fn read_text(
+        &mut self,
+        target: Target<'_>,
+        eviction: Option<&Eviction>,
+    ) -> Result<Option<Text<'_>>, WrongType> {
+        let Some(place) = self.find(target) else {
+            self.counters.misses += 1;
+            return Ok(None);
+        };
+        self.counters.hits += 1;
+        let random = target.hash ^ self.counters.hits;
+        let mut entry = self.table_mut(target.table).entry_mut(place);
+        if let Some(eviction) = eviction {
+            let before = entry.meta();
+            let after = eviction.on_hit(before, target.now_ms, random);
+            if before != after {
+                entry.set_meta(after);
+            }
+        }
+        entry.into_text().map(Some).ok_or(WrongType)
+    }
+
     /// Stores a value under a key, whatever was there.
     ///
     /// `known` is where the key is, or that it is not there, if the caller has looked already.
@@ -187,9 +212,13 @@ impl Stripe {
         let built = matches!(value, NewValue::Built(_));
         let content = match value {
             NewValue::Bytes(bytes) if fits(bytes.len()) => Content::Inline(bytes),
-            NewValue::Bytes(bytes) => Content::Apart(Box::new(Value::Text(Text::new(Bytes::copy_from_slice(bytes))))),
+            NewValue::Bytes(bytes) => {
+                Content::Apart(Box::new(Value::Text(value::Text::new(Bytes::copy_from_slice(bytes)))))
+            }
             NewValue::Shared(ref bytes) | NewValue::Built(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
-            NewValue::Shared(bytes) | NewValue::Built(bytes) => Content::Apart(Box::new(Value::Text(Text::new(bytes)))),
+            NewValue::Shared(bytes) | NewValue::Built(bytes) => {
+                Content::Apart(Box::new(Value::Text(value::Text::new(bytes))))
+            }
             NewValue::Boxed(value) => Content::Apart(value),
         };
         let parts = Parts {

@@ -126,6 +126,8 @@ pub(super) struct Table {
     /// log2 of a segment's buckets.
     segment_shift: u32,
     buckets: u32,
+    /// The hash bits that name a bucket, where that bucket exists; one bit less where it does not.
+    wide_mask: u32,
     overflow: Vec<Bucket>,
     free_overflow: Vec<u32>,
     arena: Arena,
@@ -149,6 +151,7 @@ impl Table {
             segments: Vec::new(),
             segment_shift: (pool.slab_bytes() / size_of::<Bucket>()).ilog2(),
             buckets: 1,
+            wide_mask: 1,
             overflow: Vec::new(),
             free_overflow: Vec::new(),
             arena: Arena::new(pool),
@@ -214,11 +217,18 @@ impl Table {
 
     #[inline]
     fn home(&self, hash: u64) -> u32 {
-        let hash = hash as u32;
-        let round = self.buckets.ilog2();
-        let mask = (1u32 << round) - 1;
-        let wide = hash & (mask << 1 | 1);
-        if wide < self.buckets { wide } else { hash & mask }
+        let wide = hash as u32 & self.wide_mask;
+        if wide < self.buckets {
+            wide
+        } else {
+            wide & (self.wide_mask >> 1)
+        }
+    }
+
+    /// Changes the number of buckets.
+    fn set_buckets(&mut self, buckets: u32) {
+        self.buckets = buckets;
+        self.wide_mask = (2 << buckets.ilog2()) - 1;
     }
 
     #[inline]
@@ -574,7 +584,7 @@ impl Table {
         }
         let mut moved = Vec::with_capacity(2 * LANES);
         self.drain_chain(source, &mut moved);
-        self.buckets += 1;
+        self.set_buckets(self.buckets + 1);
         self.relink(&moved, rehash);
     }
 
@@ -599,7 +609,7 @@ impl Table {
     fn merge(&mut self, rehash: impl Fn(&[u8]) -> u64) {
         let mut moved = Vec::with_capacity(2 * LANES);
         self.drain_chain(self.buckets - 1, &mut moved);
-        self.buckets -= 1;
+        self.set_buckets(self.buckets - 1);
         // One segment stays in hand, so that a size at a segment's edge does not allocate each time.
         let in_hand = FIRST + (self.segments.len().saturating_sub(2) << self.segment_shift);
         if self.segments.len() > 1 && (self.buckets as usize) < in_hand {

@@ -1,10 +1,10 @@
 //! CLIENT and its subcommands: rows of the command table.
 
 use super::{ADMIN_FLAGS, container};
-use crate::call::pending;
 use crate::command::args::{block, integer, one_of, string, token};
 use crate::command::bits::flag::{LOADING, NOSCRIPT, STALE};
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::client;
 use crate::commands::command::help;
 
 const GROUP: Group = Group::Connection;
@@ -20,20 +20,20 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
         "Depends on the subcommand",
     )
     .subcommand_rows(&[
-        cmd("client|getname", pending, 2, &[NOSCRIPT, LOADING, STALE])
+        cmd("client|getname", client::getname, 2, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("2.6.9", "Returns the connection's name.", "O(1)"),
         cmd("client|help", help, 2, &[LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("5.0.0", "Lists the subcommands.", "O(1)"),
-        cmd("client|id", pending, 2, &[NOSCRIPT, LOADING, STALE])
+        cmd("client|id", client::id, 2, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("5.0.0", "Returns the connection's number.", "O(1)"),
-        cmd("client|info", pending, 2, &[NOSCRIPT, LOADING, STALE])
+        cmd("client|info", client::info, 2, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("6.2.0", "Describes the connection.", "O(1)")
             .tips(&["nondeterministic_output"]),
-        cmd("client|kill", pending, -3, ADMIN_FLAGS)
+        cmd("client|kill", client::kill, -3, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
             .doc(
                 "2.4.0",
@@ -78,7 +78,7 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
                     .multiple(),
                 ],
             )]),
-        cmd("client|list", pending, -2, ADMIN_FLAGS)
+        cmd("client|list", client::list, -2, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
             .doc(
                 "2.4.0",
@@ -113,7 +113,7 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
                     .since("6.2.0")
                     .optional(),
             ]),
-        cmd("client|no-evict", pending, 3, ADMIN_FLAGS)
+        cmd("client|no-evict", client::no_evict, 3, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
             .doc(
                 "7.0.0",
@@ -121,7 +121,7 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
                 "O(1)",
             )
             .args(&[one_of("enabled", &[token("on", "ON"), token("off", "OFF")])]),
-        cmd("client|no-touch", pending, 3, &[NOSCRIPT, LOADING, STALE])
+        cmd("client|no-touch", client::no_touch, 3, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc(
                 "7.2.0",
@@ -129,7 +129,7 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
                 "O(1)",
             )
             .args(&[one_of("enabled", &[token("on", "ON"), token("off", "OFF")])]),
-        cmd("client|pause", pending, -3, ADMIN_FLAGS)
+        cmd("client|pause", client::pause, -3, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
             .doc(
                 "2.9.50",
@@ -143,32 +143,32 @@ pub(super) const ROWS: &[Command] = &[container(GROUP, "client")
                     .since("6.2.0")
                     .optional(),
             ]),
-        cmd("client|reply", pending, 3, &[NOSCRIPT, LOADING, STALE])
+        cmd("client|reply", client::reply, 3, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("3.2.0", "Switches the replies to this connection off or on.", "O(1)")
             .args(&[one_of(
                 "on_off_skip",
                 &[token("on", "ON"), token("off", "OFF"), token("skip", "SKIP")],
             )]),
-        cmd("client|setinfo", pending, 4, &[NOSCRIPT, LOADING, STALE])
+        cmd("client|setinfo", client::setinfo, 4, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("7.2.0", "Records the name or version of the client's library.", "O(1)")
             .args(&[one_of(
                 "attr",
                 &[string("libname").after("LIB-NAME"), string("libver").after("LIB-VER")],
             )]),
-        cmd("client|setname", pending, 3, &[NOSCRIPT, LOADING, STALE])
+        cmd("client|setname", client::setname, 3, &[NOSCRIPT, LOADING, STALE])
             .acl(&[category::CONNECTION])
             .doc("2.6.9", "Names the connection.", "O(1)")
             .args(&[string("connection-name")]),
-        cmd("client|unblock", pending, -3, ADMIN_FLAGS)
+        cmd("client|unblock", client::unblock, -3, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
             .doc("5.0.0", "Wakes a client that waits in a blocking command.", "O(1)")
             .args(&[
                 integer("client-id"),
                 one_of("timeout_error", &[token("timeout", "TIMEOUT"), token("error", "ERROR")]).optional(),
             ]),
-        cmd("client|unpause", pending, 2, ADMIN_FLAGS)
+        cmd("client|unpause", client::unpause, 2, ADMIN_FLAGS)
             .acl(&[category::CONNECTION])
             .doc("6.2.0", "Ends CLIENT PAUSE.", "O(N), N the number of paused clients"),
     ])];

@@ -1,6 +1,5 @@
 //! The connection itself: rows of the command table.
 
-use crate::call::pending;
 use crate::command::args::{block, integer, string};
 use crate::command::bits::flag::{ALLOW_BUSY, CONST_TIME, FAST, LOADING, NO_AUTH, NOSCRIPT, STALE};
 use crate::command::{Command, Flags, Group, Handler, category};
@@ -15,19 +14,19 @@ const fn cmd(name: &'static str, handler: Handler, arity: i8, flags: &[Flags]) -
 pub(super) const ROWS: &[Command] = &[
     cmd(
         "auth",
-        pending,
+        connection::auth,
         -2,
         &[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY],
     )
     .doc("1.0.0", "Authenticates the connection.", "O(1)")
     .history(&[("6.0.0", "A user name.")])
     .args(&[string("username").since("6.0.0").optional(), string("password")]),
-    cmd("echo", pending, 2, &[LOADING, STALE, FAST, CONST_TIME])
+    cmd("echo", connection::echo, 2, &[LOADING, STALE, FAST, CONST_TIME])
         .doc("1.0.0", "Returns its argument.", "O(1)")
         .args(&[string("message")]),
     cmd(
         "hello",
-        pending,
+        connection::hello,
         -1,
         &[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY],
     )
@@ -58,7 +57,7 @@ pub(super) const ROWS: &[Command] = &[
         .args(&[string("message").optional()]),
     cmd(
         "quit",
-        pending,
+        connection::quit,
         -1,
         &[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY],
     )
@@ -66,7 +65,7 @@ pub(super) const ROWS: &[Command] = &[
     .deprecated("7.2.0", "closing the connection"),
     cmd(
         "reset",
-        pending,
+        connection::reset,
         1,
         &[NOSCRIPT, LOADING, STALE, FAST, NO_AUTH, ALLOW_BUSY],
     )
@@ -75,7 +74,7 @@ pub(super) const ROWS: &[Command] = &[
         "Puts the connection back to how it was when it was opened.",
         "O(1)",
     ),
-    cmd("select", pending, 2, &[LOADING, STALE, FAST, CONST_TIME])
+    cmd("select", connection::select, 2, &[LOADING, STALE, FAST, CONST_TIME])
         .doc("1.0.0", "Chooses the connection's database.", "O(1)")
         .args(&[integer("index")]),
 ];

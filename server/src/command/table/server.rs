@@ -4,6 +4,7 @@ use crate::call::pending;
 use crate::command::args::{integer, one_of, string, token};
 use crate::command::bits::flag::{ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, WRITE};
 use crate::command::{Command, Flags, Group, Handler, category};
+use crate::commands::monitor;
 
 const GROUP: Group = Group::Server;
 
@@ -78,7 +79,7 @@ pub(super) const ROWS: &[Command] = &[
     cmd("lolwut", pending, -1, &[READONLY, FAST])
         .doc("5.0.0", "Shows the version, with a picture.", "O(1)")
         .args(&[integer("version").after("VERSION").optional()]),
-    cmd("monitor", pending, 1, &[ADMIN, NOSCRIPT, LOADING, STALE]).doc(
+    cmd("monitor", monitor::monitor, 1, &[ADMIN, NOSCRIPT, LOADING, STALE]).doc(
         "1.0.0",
         "Streams every command that the server runs.",
         "O(1)",

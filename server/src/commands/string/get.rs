@@ -12,8 +12,7 @@ use crate::store::Key;
 /// The value is no string; nothing was replied.
 #[inline]
 pub(super) fn reply_text(key: &mut Key<'_>, reply: &mut Reply<'_>) -> Outcome {
-    key.read();
-    match key.text()? {
+    match key.read_text()? {
         Some(text) => reply.text(&text),
         None => reply.null(),
     }
