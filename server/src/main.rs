@@ -48,6 +48,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let warnings = config.warnings().to_vec();
     runtime.block_on(async {
+        let signals = Signals::listen()?;
         let server = Server::start(Node::new(config))?;
         let node = server.node();
         let settings = node.config.settings();
@@ -55,7 +56,7 @@ fn serve(config: Config) -> anyhow::Result<()> {
         announce(&server, &settings);
         warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         warn_if_open(&settings);
-        tokio::spawn(obey_signals(node, traces.clone())?);
+        tokio::spawn(signals.obey(node, traces.clone()));
         tracing::info!(
             addresses = addresses(&server),
             metrics = server.metrics_address().map(tracing::field::display),
@@ -138,17 +139,31 @@ fn warn_if_open(settings: &Settings) {
     }
 }
 
-/// SIGTERM and SIGINT drain the node, and the second of them ends the process at once; SIGHUP opens the log file anew.
-fn obey_signals(node: Arc<Node>, traces: Traces) -> anyhow::Result<impl Future<Output = ()>> {
-    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hang_up = signal(SignalKind::hangup())?;
-    let mut told = false;
-    Ok(async move {
+/// The signals that the process obeys, from before it can be found by others.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn listen() -> std::io::Result<Signals> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// SIGTERM and SIGINT drain the node, and the second of them ends the process at once; SIGHUP opens the log file
+    /// anew.
+    async fn obey(mut self, node: Arc<Node>, traces: Traces) {
+        let mut told = false;
         loop {
             let name = tokio::select! {
-                () = received(&mut terminate) => "SIGTERM",
-                () = received(&mut interrupt) => "SIGINT",
-                () = received(&mut hang_up) => {
+                () = received(&mut self.terminate) => "SIGTERM",
+                () = received(&mut self.interrupt) => "SIGINT",
+                () = received(&mut self.hang_up) => {
                     logging::reopen();
                     continue;
                 }
@@ -161,7 +176,7 @@ fn obey_signals(node: Arc<Node>, traces: Traces) -> anyhow::Result<impl Future<O
             tracing::info!(signal = name, "told to stop");
             node.shut_down();
         }
-    })
+    }
 }
 
 async fn received(signal: &mut Signal) {
