@@ -83,6 +83,12 @@ pub struct Client {
 }
 
 impl Client {
+    /// Whether its commands simply run: no password is wanted, nothing is queued, muted or monitored.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.authenticated && self.transaction.is_none() && self.reply_mode == ReplyMode::On && !self.monitoring
+    }
+
     /// A connection that has just been accepted.
     pub fn new(peer: Arc<Peer>, authenticated: bool) -> Client {
         let watches = Watches {

@@ -376,6 +376,7 @@ impl Connection {
         let mut scene = worker.scene(&mut self.client, output, now_ms);
         let ran = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
         dispatch::publish(&scene);
+        drop(scene);
         ran.unwrap_or_else(|_| {
             self.stats.panics.add(1);
             tracing::error!(client = %self.client.peer.address, "a command panicked; its connection is closed");
@@ -541,7 +542,12 @@ impl Connection {
 }
 
 /// Runs a batch, window by window: look up and hash all, fetch their buckets, fetch their entries, run.
-fn execute_windows(scene: &mut Scene<'_>, input: &[u8], batch: &Batch, mut began: Instant) -> (Stop, Instant) {
+fn execute_windows<'w>(
+    scene: &mut Scene<'w>,
+    input: &'w [u8],
+    batch: &'w Batch,
+    mut began: Instant,
+) -> (Stop, Instant) {
     let requests = batch.requests();
     let turn_began = began;
     let mut next = 0;
@@ -556,11 +562,11 @@ fn execute_windows(scene: &mut Scene<'_>, input: &[u8], batch: &Batch, mut began
                 stop = Some(Stop::PausedBefore(number));
                 break;
             }
-            if scene.client.close {
+            if scene.call.client.close {
                 stop = Some(Stop::Finished);
                 break;
             }
-            if scene.output.len() >= TURN_OUTPUT_BYTES && number + 1 < requests.len() {
+            if scene.call.reply.output().len() >= TURN_OUTPUT_BYTES && number + 1 < requests.len() {
                 stop = Some(Stop::Before(number + 1));
                 break;
             }
@@ -580,8 +586,8 @@ fn execute_windows(scene: &mut Scene<'_>, input: &[u8], batch: &Batch, mut began
 }
 
 fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args<'a>>) {
-    let keyspace = &scene.node.keyspace;
-    let database = scene.client.database;
+    let keyspace = &scene.call.node.keyspace;
+    let database = scene.call.client.database;
     let alone = window.len() == 1;
     scene.prepared.clear();
     scene.prepared.extend(window.map(|args| Prepared::new(args, keyspace)));
@@ -598,7 +604,7 @@ fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args
 
 /// Books a window's time on its commands.
 fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
-    let stats = scene.stats;
+    let stats = scene.call.stats;
     stats.turns.add(1);
     stats.busy_nanos.add(elapsed.as_nanos() as u64);
     stats.longest_turn_nanos.raise_to(elapsed.as_nanos() as u64);

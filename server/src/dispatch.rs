@@ -3,7 +3,7 @@
 //! In Redis's order: does the command exist, is the number of arguments right, may this connection run
 //! it, is there memory for it, is it held back by a pause, is it queued by a transaction; then the call.
 
-use crate::call::{Call, Error, Outcome};
+use crate::call::{Call, Error};
 use crate::client::Peer;
 use crate::client::{ReplyMode, flag as peer_flag};
 use crate::command::{self, Command, Unknown, flag};
@@ -12,9 +12,8 @@ use crate::commands::{monitor, transaction};
 use crate::config::Settings;
 use crate::node::Node;
 use crate::resp::decode::Args;
-use crate::resp::encode::Reply;
 use crate::slowlog::{Slow, cut_args};
-use crate::store::Store;
+use crate::store::Keyspace;
 use crate::worker::Scene;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
@@ -27,7 +26,8 @@ const MAX_SHOWN_ARGS: usize = 128;
 /// A request whose command was looked up ahead of its turn.
 #[derive(Clone, Copy)]
 pub(crate) struct Prepared {
-    command: Result<&'static Command, Unknown>,
+    /// The command, if there is one and the number of arguments suits it.
+    command: Option<&'static Command>,
     /// The hash of argument 1, if it is the only key.
     hash: Option<u64>,
 }
@@ -35,10 +35,13 @@ pub(crate) struct Prepared {
 impl Prepared {
     /// Looks the command up and hashes its key.
     #[inline]
-    pub(crate) fn new(args: Args<'_>, keyspace: &crate::store::Keyspace) -> Prepared {
+    pub(crate) fn new(args: Args<'_>, keyspace: &Keyspace) -> Prepared {
         let command = command::resolve(args.get(0).unwrap_or_default(), args.get(1));
+        let command = command
+            .ok()
+            .filter(|command| command.accepts(args.len()) && !command.is_container());
         let hash = match (command, args.get(1)) {
-            (Ok(command), Some(key)) if command.single_key => Some(keyspace.hash(key)),
+            (Some(command), Some(key)) if command.single_key => Some(keyspace.hash(key)),
             _ => None,
         };
         Prepared { command, hash }
@@ -61,77 +64,93 @@ pub(crate) enum Ran {
 }
 
 /// Carries out one request. The reply goes to the scene's output.
-pub(crate) fn run(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared) -> Ran {
-    let mode = scene.client.reply_mode;
-    if mode == ReplyMode::On {
-        return checked(scene, args, prepared);
+#[inline]
+pub(crate) fn run<'w>(scene: &mut Scene<'w>, args: Args<'w>, prepared: Prepared) -> Ran {
+    let (client, node) = (&*scene.call.client, scene.call.node);
+    scene.call.args = args;
+    match prepared.command {
+        Some(command)
+            if client.is_plain()
+                && !node.pause.is_active()
+                && !(command.flags.has(flag::DENYOOM) && node.over_limit()) =>
+        {
+            call(scene, command, prepared.hash);
+            Ran::Done
+        }
+        _ => run_unusual(scene, prepared),
     }
-    run_muted(scene, args, prepared, mode)
+}
+
+/// Runs a request for which something must be looked at first.
+#[cold]
+#[inline(never)]
+fn run_unusual(scene: &mut Scene<'_>, prepared: Prepared) -> Ran {
+    match scene.call.client.reply_mode {
+        ReplyMode::On => checked(scene, prepared),
+        mode => run_muted(scene, prepared, mode),
+    }
 }
 
 /// Runs a request whose reply is to be left out, unless the request itself turns replies on again.
-#[cold]
-fn run_muted(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared, mode: ReplyMode) -> Ran {
+fn run_muted(scene: &mut Scene<'_>, prepared: Prepared, mode: ReplyMode) -> Ran {
     if mode == ReplyMode::SkipNext {
-        scene.client.reply_mode = ReplyMode::Skip;
+        scene.call.client.reply_mode = ReplyMode::Skip;
     }
-    let mark = scene.output.mark();
-    if checked(scene, args, prepared) == Ran::Paused {
-        scene.client.reply_mode = mode;
+    let mark = scene.call.reply.output().mark();
+    if checked(scene, prepared) == Ran::Paused {
+        scene.call.client.reply_mode = mode;
         return Ran::Paused;
     }
-    if scene.client.reply_mode != ReplyMode::On {
-        scene.output.cut(mark);
+    if scene.call.client.reply_mode != ReplyMode::On {
+        scene.call.reply.output().cut(mark);
     }
-    if scene.client.reply_mode == ReplyMode::Skip {
-        scene.client.reply_mode = ReplyMode::On;
+    if scene.call.client.reply_mode == ReplyMode::Skip {
+        scene.call.client.reply_mode = ReplyMode::On;
     }
     Ran::Done
 }
 
-fn checked(scene: &mut Scene<'_>, args: Args<'_>, prepared: Prepared) -> Ran {
-    let command = match prepared.command {
-        Ok(command) if command.accepts(args.len()) && !command.is_container() => command,
-        Ok(command) => {
-            reject(scene, Some(command), &Error::wrong_arity(command));
-            return Ran::Done;
+fn checked(scene: &mut Scene<'_>, prepared: Prepared) -> Ran {
+    let args = scene.call.args;
+    let Some(command) = prepared.command else {
+        match command::resolve(args.get(0).unwrap_or_default(), args.get(1)) {
+            Ok(command) => reject(scene, Some(command), &Error::wrong_arity(command)),
+            Err(unknown) => reject_unknown(scene, args, unknown),
         }
-        Err(unknown) => {
-            reject_unknown(scene, args, unknown);
-            return Ran::Done;
-        }
+        return Ran::Done;
     };
     if let Err(error) = may_run(scene, command) {
         reject(scene, Some(command), &error);
         return Ran::Done;
     }
-    if scene.node.pause.holds(transaction::writes(scene.client, command)) && !scene.client.monitoring {
+    let client = &mut *scene.call.client;
+    if scene.call.node.pause.holds(transaction::writes(client, command)) && !client.monitoring {
         return Ran::Paused;
     }
-    if scene.client.transaction.is_some() && !transaction::runs_at_once(command) {
-        transaction::queue(scene.client, command, args);
-        Reply::new(scene.output, scene.client.version).simple("QUEUED");
+    if client.transaction.is_some() && !transaction::runs_at_once(command) {
+        transaction::queue(client, command, args);
+        scene.call.reply.simple("QUEUED");
         return Ran::Done;
     }
-    call(scene, command, args, prepared.hash);
+    call(scene, command, prepared.hash);
     Ran::Done
 }
 
 /// Whether the connection may run the command now.
 #[inline]
 fn may_run(scene: &mut Scene<'_>, command: &Command) -> Result<(), Error> {
-    if !scene.client.authenticated && !command.flags.has(flag::NO_AUTH) && !let_in(scene) {
+    if !scene.call.client.authenticated && !command.flags.has(flag::NO_AUTH) && !let_in(scene) {
         return Err(Error::new("NOAUTH Authentication required."));
     }
-    if scene.client.transaction.is_some() && command.flags.has(flag::NO_MULTI) {
+    if scene.call.client.transaction.is_some() && command.flags.has(flag::NO_MULTI) {
         return Err(Error::new("ERR Command not allowed inside a transaction"));
     }
-    if transaction::needs_memory(scene.client, command) && scene.node.over_limit() && !make_room(scene) {
-        scene.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
+    if transaction::needs_memory(scene.call.client, command) && scene.call.node.over_limit() && !make_room(scene) {
+        scene.call.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
         return Err(Error::OUT_OF_MEMORY);
     }
     // Redis keeps monitors as it keeps replicas, and so do its error and its exemption from pauses.
-    if scene.client.monitoring
+    if scene.call.client.monitoring
         && command
             .flags
             .has_any(flag::WRITE.with(flag::READONLY).with(flag::MAY_REPLICATE))
@@ -144,37 +163,40 @@ fn may_run(scene: &mut Scene<'_>, command: &Command) -> Result<(), Error> {
 /// Lets a connection in that came while there was a password, if there is none any more.
 #[cold]
 fn let_in(scene: &mut Scene<'_>) -> bool {
-    scene.client.authenticated = scene.settings.requirepass.is_empty();
-    scene.client.authenticated
+    scene.call.client.authenticated = scene.settings.requirepass.is_empty();
+    scene.call.client.authenticated
 }
 
 #[cold]
 fn make_room(scene: &Scene<'_>) -> bool {
-    let node = scene.node;
-    if !scene.eviction.policy.evicts() {
+    let node = scene.call.node;
+    if !scene.call.store.eviction.policy.evicts() {
         return false;
     }
-    let random = crate::store::eviction::mix(scene.now_ms, scene.stats.turns.get());
-    let evicted = node
-        .keyspace
-        .evict(EVICTIONS_PER_WRITE, scene.eviction, scene.now_ms, random);
+    let random = crate::store::eviction::mix(scene.call.store.now_ms, scene.call.stats.turns.get());
+    let evicted = node.keyspace.evict(
+        EVICTIONS_PER_WRITE,
+        scene.call.store.eviction,
+        scene.call.store.now_ms,
+        random,
+    );
     evicted > 0 || !node.over_limit()
 }
 
 #[cold]
 fn reject(scene: &mut Scene<'_>, command: Option<&'static Command>, error: &Error) {
     if let Some(command) = command {
-        scene.stats.command(command.id).rejected.add(1);
+        scene.call.stats.command(command.id).rejected.add(1);
     }
-    if let Some(transaction) = &mut scene.client.transaction {
+    if let Some(transaction) = &mut scene.call.client.transaction {
         transaction.aborted = true;
     }
     let aborted = command
         .filter(|command| transaction::is_exec(command))
-        .map(|_| transaction::abort(scene.client, scene.node, error));
+        .map(|_| transaction::abort(scene.call.client, scene.call.node, error));
     let error = aborted.as_ref().unwrap_or(error);
-    scene.node.count_error(error.code());
-    Reply::new(scene.output, scene.client.version).error(&error.0);
+    scene.call.node.count_error(error.code());
+    scene.call.reply.error(&error.0);
 }
 
 #[cold]
@@ -193,8 +215,8 @@ fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
         }
         Unknown::Command if is_http(name) => {
             // A browser that was tricked into talking to this port; what follows is not ours to run.
-            tracing::warn!(client = %scene.client.peer.address, "closed a connection that speaks HTTP");
-            scene.client.close = true;
+            tracing::warn!(client = %scene.call.client.peer.address, "closed a connection that speaks HTTP");
+            scene.call.client.close = true;
         }
         Unknown::Command => {
             let mut shown = String::new();
@@ -218,58 +240,58 @@ fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
-fn call(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: Option<u64>) {
-    let timed = !command.is_const_time(args.len());
-    let started = timed.then(Instant::now);
-    if let Err(error) = handle(scene, command, args, hash) {
-        scene.stats.command(command.id).failed.add(1);
-        scene.node.count_error(error.code());
+#[inline]
+fn call(scene: &mut Scene<'_>, command: &'static Command, hash: Option<u64>) {
+    let call = &mut scene.call;
+    if let (Some(hash), Some(key)) = (hash, call.args.get(1)) {
+        call.store.hint(key, hash);
     }
+    call.command = command;
+    let timed = !command.is_const_time(call.args.len());
+    let started = timed.then(Instant::now);
+    let outcome = (command.handler)(call);
+    if let Err(error) = outcome {
+        fail(call, command, &error);
+    }
+    settle_into(call);
     match started {
         None => scene.untimed.add(command.id),
-        Some(started) => finish_timed(scene, command, args, started),
+        Some(started) => finish_timed(scene, command, started),
     }
     scene.last_command = command.id;
-    if scene.node.monitors.any() {
-        monitor::feed(scene.node, scene.settings, scene.client, command, args);
+    if scene.call.node.monitors.any() {
+        monitor::feed(
+            scene.call.node,
+            scene.settings,
+            scene.call.client,
+            command,
+            scene.call.args,
+        );
     }
 }
 
+#[cold]
+fn fail(call: &mut Call<'_>, command: &Command, error: &Error) {
+    call.reply.error(&error.0);
+    call.stats.command(command.id).failed.add(1);
+    call.node.count_error(error.code());
+}
+
+/// Lets go of the command's locks, and takes over what it has changed about the connection.
 #[inline]
-fn handle(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, hash: Option<u64>) -> Outcome {
-    let mut store = Store::new(
-        &scene.node.keyspace,
-        scene.client.database,
-        scene.now_ms,
-        scene.eviction,
-    );
-    if let (Some(hash), Some(key)) = (hash, args.get(1)) {
-        store.hint(key, hash);
-    }
-    store.touch = !scene.client.no_touch;
-    let reply = Reply::new(scene.output, scene.client.version);
-    let (node, stats) = (scene.node, scene.stats);
-    let mut call = Call {
-        command,
-        args,
-        store,
-        reply,
-        client: scene.client,
-        node,
-        stats,
-    };
-    let outcome = (command.handler)(&mut call);
-    if let Err(error) = &outcome {
-        call.reply.error(&error.0);
-    }
-    outcome
+fn settle_into(call: &mut Call<'_>) {
+    call.store.release();
+    call.store.database = call.client.database;
+    call.store.touch = !call.client.no_touch;
+    call.reply.set_version(call.client.version);
 }
 
-fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>, started: Instant) {
+fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, started: Instant) {
     let nanos = started.elapsed().as_nanos() as u64;
     scene.untimed.exclude(nanos);
     let settings = scene.settings;
     scene
+        .call
         .stats
         .command(command.id)
         .record(nanos, 1, settings.latency_tracking);
@@ -280,19 +302,30 @@ fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, args: Args<'_>
         } else {
             "command"
         };
-        scene.node.latency.add(event, scene.now_ms / 1000, millis);
+        scene
+            .call
+            .node
+            .latency
+            .add(event, scene.call.store.now_ms / 1000, millis);
     }
     let threshold = settings.slowlog_log_slower_than;
     if threshold >= 0 && micros >= threshold as u64 && !command.flags.has(flag::SKIP_SLOWLOG) {
-        note_slow(scene, args, micros);
+        note_slow(scene, scene.call.args, micros);
     }
 }
 
 /// Enters a command into the slow log.
 #[cold]
 pub(crate) fn note_slow(scene: &Scene<'_>, args: Args<'_>, micros: u64) {
-    let peer = &scene.client.peer;
-    log_slow(scene.node, scene.settings, peer, args, micros, scene.now_ms / 1000);
+    let peer = &scene.call.client.peer;
+    log_slow(
+        scene.call.node,
+        scene.settings,
+        peer,
+        args,
+        micros,
+        scene.call.store.now_ms / 1000,
+    );
 }
 
 /// Enters a command into the slow log, whoever runs it; `at` in Unix seconds.
@@ -310,17 +343,17 @@ pub(crate) fn log_slow(node: &Node, settings: &Settings, peer: &Peer, args: Args
 
 /// Publishes what a batch has changed about the connection.
 pub(crate) fn publish(scene: &Scene<'_>) {
-    let peer = &scene.client.peer;
-    peer.active_ms.store(scene.now_ms, Ordering::Relaxed);
+    let peer = &scene.call.client.peer;
+    peer.active_ms.store(scene.call.store.now_ms, Ordering::Relaxed);
     peer.last_command.store(scene.last_command, Ordering::Relaxed);
-    let version = version_number(scene.client.version);
+    let version = version_number(scene.call.client.version);
     if peer.version.load(Ordering::Relaxed) != version {
         peer.version.store(version, Ordering::Relaxed);
     }
-    if peer.database.load(Ordering::Relaxed) != scene.client.database {
-        peer.database.store(scene.client.database, Ordering::Relaxed);
+    if peer.database.load(Ordering::Relaxed) != scene.call.client.database {
+        peer.database.store(scene.call.client.database, Ordering::Relaxed);
     }
-    if scene.client.close {
+    if scene.call.client.close {
         peer.set(peer_flag::CLOSING, true);
     }
 }

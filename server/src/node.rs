@@ -16,12 +16,19 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 const DEFAULT_MEMORY_SHARE: f64 = 0.75;
 /// Errors counted by code are bounded, as the codes may come from clients' scripts.
 const MAX_ERROR_CODES: usize = 128;
+/// Longer than the code of any error that the node itself gives.
+const MAX_ERROR_CODE_BYTES: usize = 32;
+
+/// Unix time in microseconds, read from the system.
+pub fn unix_micros() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_micros() as u64)
+}
 
 /// Unix time in milliseconds, read from the system.
 pub fn unix_ms() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |time| time.as_millis() as u64)
+    unix_micros() / 1000
 }
 
 /// Counts that no single worker keeps.
@@ -72,6 +79,12 @@ struct PauseState {
 }
 
 impl Pause {
+    /// Whether a pause may be in force.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.active.load(Ordering::Acquire)
+    }
+
     /// Whether a command must wait, which only a `write` must if just writes are held back.
     #[inline]
     pub fn holds(&self, write: bool) -> bool {
@@ -248,10 +261,16 @@ impl Node {
         crate::logging::apply(settings);
     }
 
+    /// Bytes that entries, index and connection buffers use: what `maxmemory` bounds.
+    #[inline]
+    pub fn used_bytes(&self) -> usize {
+        self.keyspace.used_bytes() + self.client_bytes.load(Ordering::Relaxed)
+    }
+
     /// Whether entries, index and connection buffers use more than the limit.
     #[inline]
     pub fn over_limit(&self) -> bool {
-        let used = self.keyspace.used_bytes() + self.client_bytes.load(Ordering::Relaxed);
+        let used = self.used_bytes();
         let limit = self.memory_limit.load(Ordering::Relaxed);
         limit != 0 && used as u64 > limit
     }
@@ -262,9 +281,16 @@ impl Node {
         self.workers.iter().map(of_worker).sum()
     }
 
-    /// Counts an error reply by its code.
+    /// Counts an error reply by its code. A code that is none, as scripts and DEBUG ERROR may make up, only
+    /// counts in the total.
     pub fn count_error(&self, code: &str) {
         self.totals.errors.fetch_add(1, Ordering::Relaxed);
+        if code.is_empty()
+            || code.len() > MAX_ERROR_CODE_BYTES
+            || !code.bytes().all(|byte| byte.is_ascii_alphanumeric())
+        {
+            return;
+        }
         let mut errors = self.errors.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = errors.get_mut(code) {
             *count += 1;
@@ -278,10 +304,9 @@ impl Node {
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Forgets what CONFIG RESETSTAT forgets.
+    /// Forgets what CONFIG RESETSTAT forgets, but for the keyspace's counters (`Store::reset_counters`).
     pub fn reset_stats(&self) {
         self.workers.iter().for_each(|worker| worker.reset());
-        self.keyspace.reset_counters();
         self.errors.lock().unwrap_or_else(PoisonError::into_inner).clear();
         let totals = &self.totals;
         [

@@ -390,7 +390,7 @@ fn listen_tcp(name: &str, settings: &Settings) -> io::Result<Vec<Listener>> {
 }
 
 /// Lets the process open as many files as `maxclients` needs, as far as the system allows.
-fn raise_file_limit(settings: &Settings) {
+pub(crate) fn raise_file_limit(settings: &Settings) {
     let wanted = u64::from(settings.maxclients) + 64;
     match rlimit::increase_nofile_limit(wanted) {
         Ok(granted) if granted < wanted => {

@@ -4,8 +4,8 @@
 //! reader sees values that are a moment old.
 
 use crate::command::COMMAND_COUNT;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 /// A counter with one writer.
@@ -234,5 +234,119 @@ impl WorkerStats {
             &self.longest_lag_nanos,
         ];
         counters.into_iter().for_each(Counter::reset);
+    }
+}
+
+/// What all workers saw of one command.
+#[derive(Clone, Default, Debug)]
+pub struct CommandTotals {
+    /// Runs, failed ones included.
+    pub calls: u64,
+    /// Time spent, in nanoseconds.
+    pub nanos: u64,
+    /// Calls refused before they ran.
+    pub rejected: u64,
+    /// Runs that answered an error.
+    pub failed: u64,
+    /// How many runs fell into each step of a `Histogram`; empty if none was recorded.
+    steps: Vec<u64>,
+}
+
+impl CommandTotals {
+    /// The sum over the workers, of the command with this id.
+    pub fn of(workers: &[Arc<WorkerStats>], id: u16) -> CommandTotals {
+        let mut totals = CommandTotals::default();
+        for stats in workers.iter().map(|worker| worker.command(id)) {
+            totals.calls += stats.calls.get();
+            totals.nanos += stats.nanos.get();
+            totals.rejected += stats.rejected.get();
+            totals.failed += stats.failed.get();
+            if let Some(histogram) = stats.histogram() {
+                totals.steps.resize(Histogram::LEN, 0);
+                for (step, count) in totals.steps.iter_mut().enumerate() {
+                    *count += histogram.count(step);
+                }
+            }
+        }
+        totals
+    }
+
+    /// Whether there is nothing to tell.
+    pub fn is_empty(&self) -> bool {
+        self.calls == 0 && self.rejected == 0 && self.failed == 0
+    }
+
+    /// How many runs fell into each step of a `Histogram`; empty if none was recorded.
+    pub fn steps(&self) -> &[u64] {
+        &self.steps
+    }
+
+    /// How many runs the histogram has counted.
+    pub fn timed(&self) -> u64 {
+        self.steps.iter().sum()
+    }
+
+    /// The duration in nanoseconds that this share of the runs did not exceed, at most an eighth too high;
+    /// `percent` from 0 to 100. `None` if no run was timed.
+    pub fn percentile(&self, percent: f64) -> Option<u64> {
+        let timed = self.timed();
+        if timed == 0 {
+            return None;
+        }
+        let rank = ((percent / 100.0 * timed as f64).ceil() as u64).clamp(1, timed);
+        let mut seen = 0;
+        let step = self.steps.iter().position(|count| {
+            seen += count;
+            seen >= rank
+        });
+        step.map(Histogram::upper_bound)
+    }
+
+    /// The histogram with a step per doubling: for each that has runs, its upper bound in nanoseconds and how
+    /// many runs took no longer. The first ends at 1,024 ns.
+    pub fn cumulative(&self) -> Vec<(u64, u64)> {
+        let mut rows: Vec<(u64, u64)> = Vec::new();
+        let mut seen = 0;
+        for (step, &count) in self.steps.iter().enumerate().filter(|(_, count)| **count > 0) {
+            seen += count;
+            let bound = (Histogram::upper_bound(step) + 1).next_power_of_two().max(1024);
+            match rows.last_mut() {
+                Some((last, total)) if *last == bound => *total = seen,
+                _ => rows.push((bound, seen)),
+            }
+        }
+        rows
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn totals_sum_the_workers_and_bound_every_duration() {
+        let workers: Vec<Arc<WorkerStats>> = (0..3).map(|_| Arc::default()).collect();
+        for worker in &workers {
+            worker.command(1).record(500, 10, true);
+            worker.command(1).record(70_000, 1, true);
+        }
+        let totals = CommandTotals::of(&workers, 1);
+        assert_eq!((totals.calls, totals.timed(), totals.nanos), (33, 33, 3 * 75_000));
+        assert_eq!(totals.cumulative(), [(1024, 30), (131_072, 33)]);
+        let (half, all) = (totals.percentile(50.0).unwrap(), totals.percentile(100.0).unwrap());
+        assert!((500..=563).contains(&half), "{half}");
+        assert!((70_000..=78_750).contains(&all), "{all}");
+        assert_eq!(totals.percentile(0.0), Some(half));
+        assert_eq!(CommandTotals::of(&workers, 2).percentile(50.0), None);
+        assert!(CommandTotals::of(&workers, 2).is_empty());
+    }
+
+    #[test]
+    fn steps_hold_what_is_put_into_them() {
+        for nanos in (0..2000).chain([1 << 20, (1 << 20) - 1, 1 << 41]) {
+            let step = Histogram::step_of(nanos);
+            assert!(Histogram::upper_bound(step) >= nanos);
+            assert!(step == 0 || Histogram::upper_bound(step - 1) < nanos);
+        }
     }
 }

@@ -3,14 +3,16 @@
 //! Buffers that a connection needs only while its turn lasts (input, decoded requests, replies) belong
 //! to the worker, so an idle connection holds almost nothing.
 
+use crate::call::Call;
 use crate::client::Client;
 use crate::config::Settings;
 use crate::connection::{Connection, Stream};
 use crate::dispatch::Prepared;
 use crate::node::{Node, eviction, unix_ms};
 use crate::resp::decode::Batch;
-use crate::resp::encode::Output;
+use crate::resp::{Args, Output, Reply};
 use crate::stats::WorkerStats;
+use crate::store::Store;
 use crate::store::eviction::Eviction;
 use std::cell::RefCell;
 use std::sync::Arc;
@@ -94,15 +96,11 @@ impl Untimed {
 
 /// What one turn of a connection works with.
 pub(crate) struct Scene<'w> {
-    pub(crate) node: &'w Node,
-    pub(crate) stats: &'w WorkerStats,
+    /// One call for all commands of the turn: what is the same for all of them is set up once.
+    pub(crate) call: Call<'w>,
     pub(crate) settings: &'w Settings,
-    pub(crate) eviction: &'w Eviction,
     pub(crate) untimed: &'w mut Untimed,
     pub(crate) prepared: &'w mut Vec<Prepared>,
-    pub(crate) client: &'w mut Client,
-    pub(crate) output: &'w mut Output,
-    pub(crate) now_ms: u64,
     pub(crate) last_command: u16,
 }
 
@@ -184,17 +182,22 @@ impl Worker {
     /// What a turn of `client` works with.
     #[inline]
     pub(crate) fn scene<'w>(&'w mut self, client: &'w mut Client, output: &'w mut Output, now_ms: u64) -> Scene<'w> {
+        let mut store = Store::new(&self.node.keyspace, client.database, now_ms, &self.eviction);
+        store.touch = !client.no_touch;
         Scene {
-            node: &self.node,
-            stats: &self.stats,
+            last_command: client.peer.last_command.load(Ordering::Relaxed),
+            call: Call {
+                command: &crate::command::all()[0],
+                args: Args::default(),
+                store,
+                reply: Reply::new(output, client.version),
+                client,
+                node: &self.node,
+                stats: &self.stats,
+            },
             settings: &self.settings,
-            eviction: &self.eviction,
             untimed: &mut self.untimed,
             prepared: &mut self.prepared,
-            last_command: client.peer.last_command.load(Ordering::Relaxed),
-            client,
-            output,
-            now_ms,
         }
     }
 

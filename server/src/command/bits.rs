@@ -131,6 +131,8 @@ bit_set! {
         TOUCHES_ARBITRARY_KEYS = "",
         /// Cheap whatever its arguments are, so that it is timed with its batch and not alone.
         CONST_TIME = "",
+        /// Looks at the whole keyspace although it takes no keys, so that EXEC must hold all stripes.
+        WHOLE_KEYSPACE = "",
         /// Only a parent of subcommands: it has no action of its own.
         CONTAINER = "",
     }

@@ -3,8 +3,18 @@
 pub mod bitmap;
 pub mod client;
 pub mod command;
+pub mod config;
 pub mod connection;
+pub mod debug;
 pub mod expiry;
+pub mod info;
+pub mod latency;
+pub mod memory;
 pub mod monitor;
+pub mod server;
+pub mod slowlog;
 pub mod string;
 pub mod transaction;
+
+#[cfg(test)]
+mod tests;

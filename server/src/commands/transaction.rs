@@ -220,7 +220,8 @@ fn hold(store: &mut Store<'_>, queue: &[Queued], watches: &Watches) {
 
 /// Whether a command without key arguments still opens keys or counts them.
 fn works_on_keys(command: &Command) -> bool {
-    command.flags.has_any(flag::WRITE.with(flag::READONLY))
+    let works = flag::WRITE.with(flag::READONLY).with(flag::WHOLE_KEYSPACE);
+    command.flags.has_any(works)
 }
 
 /// Whether a watched key has changed or expired; asked while all of them are held.

@@ -2,11 +2,11 @@
 //!
 //! After a change: `LARDER_BLESS=1 cargo test -p larder-server metrics` rewrites the documentation's table.
 
-use super::snapshot::{CommandTotals, Snapshot};
+use super::snapshot::Snapshot;
 use super::text::Kind::{Counter, Gauge, Histogram, Summary};
 use super::text::{Family, Kind, Samples};
 use crate::command::Group;
-use crate::stats::{self, WorkerStats};
+use crate::stats::{self, CommandTotals, WorkerStats};
 use std::sync::atomic::Ordering::Relaxed;
 
 type Write = fn(&Snapshot<'_>, &mut Samples<'_>);
@@ -301,7 +301,7 @@ const KEYSPACE: &[Family] = &[
         &[],
         "Reads that found their key.",
         |now, to| {
-            to.one(now.counters.hits);
+            to.one(now.keyspace.counters.hits);
         },
     ),
     family(
@@ -310,7 +310,7 @@ const KEYSPACE: &[Family] = &[
         &[],
         "Reads that did not.",
         |now, to| {
-            to.one(now.counters.misses);
+            to.one(now.keyspace.counters.misses);
         },
     ),
     family(
@@ -319,7 +319,7 @@ const KEYSPACE: &[Family] = &[
         &[],
         "Keys removed because their time was over.",
         |now, to| {
-            to.one(now.counters.expired);
+            to.one(now.keyspace.counters.expired);
         },
     ),
     family(
@@ -328,7 +328,7 @@ const KEYSPACE: &[Family] = &[
         &[],
         "Keys removed to make room.",
         |now, to| {
-            to.one(now.counters.evicted);
+            to.one(now.keyspace.counters.evicted);
         },
     ),
     family(
@@ -337,7 +337,7 @@ const KEYSPACE: &[Family] = &[
         &[],
         "Changes of keys, whoever caused them.",
         |now, to| {
-            to.one(now.counters.changes);
+            to.one(now.keyspace.counters.changes);
         },
     ),
     family(
@@ -367,7 +367,7 @@ const MEMORY: &[Family] = &[
         &["kind"],
         "Memory by use: entries, index, slabs_unused (held for entries to come), connection_buffers.",
         |now, to| {
-            let (memory, buffers) = (&now.memory, now.node.client_bytes.load(Relaxed));
+            let (memory, buffers) = (&now.keyspace.memory, now.node.client_bytes.load(Relaxed));
             to.add(&["entries"], memory.entries);
             to.add(&["index"], memory.index);
             to.add(
@@ -411,8 +411,8 @@ fn seconds(nanos: u64) -> f64 {
 }
 
 fn per_command(now: &Snapshot<'_>, to: &mut Samples<'_>, value: impl Fn(&CommandTotals) -> f64) {
-    for totals in &now.commands {
-        to.add(&[totals.command.full_name, totals.command.group.name()], value(totals));
+    for (command, totals) in &now.commands {
+        to.add(&[command.full_name, command.group.name()], value(totals));
     }
 }
 
@@ -423,9 +423,9 @@ fn per_worker(now: &Snapshot<'_>, to: &mut Samples<'_>, value: impl Fn(&WorkerSt
 }
 
 fn per_database(now: &Snapshot<'_>, to: &mut Samples<'_>, value: fn(usize, usize) -> usize) {
-    for (index, (keys, volatile)) in now.databases.iter().enumerate() {
-        if *keys > 0 || index == 0 {
-            to.add(&[&index.to_string()], value(*keys, *volatile));
+    for (index, database) in now.keyspace.databases.iter().enumerate() {
+        if database.keys > 0 || index == 0 {
+            to.add(&[&index.to_string()], value(database.keys, database.volatile));
         }
     }
 }

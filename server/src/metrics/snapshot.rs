@@ -3,9 +3,9 @@
 use crate::command::{self, Command, Group};
 use crate::config::Settings;
 use crate::housekeeping::resident_bytes;
-use crate::node::Node;
-use crate::stats::{CommandStats, Histogram};
-use crate::store::{Counters, Memory};
+use crate::node::{Node, eviction, unix_ms};
+use crate::stats::{CommandTotals, Histogram};
+use crate::store::{Store, Survey};
 use std::sync::Arc;
 
 /// Clock ticks per second in `/proc`, which Linux keeps at 100 for programs, whatever the kernel's own.
@@ -15,37 +15,26 @@ const TICKS_PER_SECOND: f64 = 100.0;
 pub(super) struct Snapshot<'n> {
     pub(super) node: &'n Node,
     pub(super) settings: Arc<Settings>,
-    pub(super) memory: Memory,
-    pub(super) counters: Counters,
-    /// Keys, and keys with a deadline, of each database.
-    pub(super) databases: Vec<(usize, usize)>,
-    /// The commands that were called, or refused, at least once.
-    pub(super) commands: Vec<CommandTotals>,
+    pub(super) keyspace: Survey,
+    /// The commands that were called, or refused, at least once, with what all workers saw of each.
+    pub(super) commands: Vec<(&'static Command, CommandTotals)>,
     pub(super) resident_bytes: usize,
     pub(super) cpu_seconds: f64,
-}
-
-/// What all workers saw of one command.
-pub(super) struct CommandTotals {
-    pub(super) command: &'static Command,
-    pub(super) calls: u64,
-    pub(super) nanos: u64,
-    pub(super) rejected: u64,
-    pub(super) failed: u64,
 }
 
 impl<'n> Snapshot<'n> {
     /// Reads everything once.
     pub(super) fn take(node: &'n Node) -> Snapshot<'n> {
+        let settings = node.config.settings();
+        let keyspace = Store::new(&node.keyspace, 0, unix_ms(), &eviction(&settings)).survey();
+        let totals = |command: &'static Command| (command, CommandTotals::of(&node.workers, command.id));
         Snapshot {
-            settings: node.config.settings(),
-            memory: node.keyspace.memory(),
-            counters: node.keyspace.counters(),
-            databases: node.keyspace.census(),
+            settings,
+            keyspace,
             commands: command::all_with_subcommands()
                 .iter()
-                .map(|command| CommandTotals::of(node, command))
-                .filter(|totals| totals.calls + totals.rejected > 0)
+                .map(totals)
+                .filter(|(_, totals)| !totals.is_empty())
                 .collect(),
             resident_bytes: resident_bytes(),
             cpu_seconds: cpu_seconds(),
@@ -57,38 +46,13 @@ impl<'n> Snapshot<'n> {
     pub(super) fn durations(&self, group: Group) -> (Vec<u64>, u64) {
         let mut steps = vec![0; Histogram::LEN];
         let mut nanos = 0;
-        for totals in self.commands.iter().filter(|totals| totals.command.group == group) {
+        for (_, totals) in self.commands.iter().filter(|(command, _)| command.group == group) {
             nanos += totals.nanos;
-            let stats = self.node.workers.iter().map(|worker| worker.command(totals.command.id));
-            for histogram in stats.filter_map(CommandStats::histogram) {
-                for (step, count) in steps.iter_mut().enumerate() {
-                    *count += histogram.count(step);
-                }
+            for (sum, count) in steps.iter_mut().zip(totals.steps()) {
+                *sum += count;
             }
         }
         (steps, nanos)
-    }
-}
-
-impl CommandTotals {
-    fn of(node: &Node, command: &'static Command) -> CommandTotals {
-        let start = CommandTotals {
-            command,
-            calls: 0,
-            nanos: 0,
-            rejected: 0,
-            failed: 0,
-        };
-        node.workers.iter().fold(start, |sum, worker| {
-            let stats = worker.command(command.id);
-            CommandTotals {
-                command,
-                calls: sum.calls.wrapping_add(stats.calls.get()),
-                nanos: sum.nanos.wrapping_add(stats.nanos.get()),
-                rejected: sum.rejected.wrapping_add(stats.rejected.get()),
-                failed: sum.failed.wrapping_add(stats.failed.get()),
-            }
-        })
     }
 }
 

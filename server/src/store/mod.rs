@@ -9,6 +9,7 @@ pub mod eviction;
 mod key;
 mod session;
 mod stripe;
+mod survey;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ mod watch;
 pub use key::{Key, Stored, Text, WrongType};
 pub use session::Store;
 pub use stripe::{Counters, Memory, NewValue, Stripe};
+pub use survey::{DatabaseSurvey, Survey};
 pub use watch::Dirty;
 
 use arena::Pool;
@@ -224,54 +226,12 @@ impl Keyspace {
 
     /// Bytes by kind, stripe by stripe.
     pub fn memory(&self) -> Memory {
-        (0..self.stripes.len()).fold(Memory::default(), |sum, index| {
-            let part = self.lock(index).memory();
-            Memory {
-                entries: sum.entries + part.entries,
-                index: sum.index + part.index,
-                held: sum.held + part.held,
-            }
-        })
-    }
-
-    /// Keys of each database, and how many of them have a deadline, in one walk over the stripes.
-    pub fn census(&self) -> Vec<(usize, usize)> {
-        let mut databases = vec![(0, 0); self.databases.len()];
-        for index in 0..self.stripes.len() {
-            let stripe = self.lock(index);
-            for (database, (keys, volatile)) in databases.iter_mut().enumerate() {
-                if let Some(table) = stripe.table(self.table_of(database)) {
-                    *keys += table.len();
-                    *volatile += table.volatile();
-                }
-            }
-        }
-        databases
+        (0..self.stripes.len()).fold(Memory::default(), |sum, index| sum.plus(self.lock(index).memory()))
     }
 
     /// Counters summed over the stripes.
     pub fn counters(&self) -> Counters {
-        (0..self.stripes.len()).fold(Counters::default(), |sum, index| {
-            let part = self.lock(index).counters;
-            Counters {
-                hits: sum.hits + part.hits,
-                misses: sum.misses + part.misses,
-                expired: sum.expired + part.expired,
-                evicted: sum.evicted + part.evicted,
-                changes: sum.changes + part.changes,
-            }
-        })
-    }
-
-    /// Sets all counters but `changes` to zero.
-    pub fn reset_counters(&self) {
-        for index in 0..self.stripes.len() {
-            let counters = &mut self.lock(index).counters;
-            *counters = Counters {
-                changes: counters.changes,
-                ..Counters::default()
-            };
-        }
+        (0..self.stripes.len()).fold(Counters::default(), |sum, index| sum.plus(self.lock(index).counters))
     }
 
     /// Evicts up to `count` entries from stripes drawn at random; returns how many went.

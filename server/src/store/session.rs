@@ -106,7 +106,7 @@ impl<'n> Store<'n> {
     }
 
     #[inline]
-    fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
+    pub(super) fn guard<'s>(&'s mut self, index: usize) -> Guard<'s> {
         match &mut self.locks {
             Locks::None => Guard::Own(self.keyspace.lock(index)),
             Locks::Held(held) => Guard::Held(held.stripe(index)),

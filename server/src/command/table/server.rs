@@ -2,9 +2,11 @@
 
 use crate::call::pending;
 use crate::command::args::{integer, one_of, string, token};
-use crate::command::bits::flag::{ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, WRITE};
+use crate::command::bits::flag::{
+    ADMIN, ALLOW_BUSY, FAST, LOADING, NO_MULTI, NOSCRIPT, READONLY, STALE, WHOLE_KEYSPACE, WRITE,
+};
 use crate::command::{Command, Flags, Group, Handler, category};
-use crate::commands::monitor;
+use crate::commands::{debug, info, monitor, server};
 
 const GROUP: Group = Group::Server;
 
@@ -17,13 +19,18 @@ pub(super) const ROWS: &[Command] = &[
         .acl(&[category::KEYSPACE])
         .doc("1.0.0", "Counts the keys of the database.", "O(1)")
         .tips(&["request_policy:all_shards", "response_policy:agg_sum"]),
-    cmd("debug", pending, -2, &[ADMIN, NOSCRIPT, LOADING, STALE])
-        .doc(
-            "1.0.0",
-            "Helps to test the server; only if the configuration allows it.",
-            "Depends on the subcommand",
-        )
-        .system(),
+    cmd(
+        "debug",
+        debug::debug,
+        -2,
+        &[ADMIN, NOSCRIPT, LOADING, STALE, WHOLE_KEYSPACE],
+    )
+    .doc(
+        "1.0.0",
+        "Helps to test the server; only if the configuration allows it.",
+        "Depends on the subcommand",
+    )
+    .system(),
     cmd("flushall", pending, -1, &[WRITE])
         .acl(&[category::KEYSPACE, category::DANGEROUS])
         .doc(
@@ -58,7 +65,7 @@ pub(super) const ROWS: &[Command] = &[
             ],
         )
         .optional()]),
-    cmd("info", pending, -1, &[LOADING, STALE])
+    cmd("info", info::info, -1, &[LOADING, STALE, WHOLE_KEYSPACE])
         .acl(&[category::DANGEROUS])
         .doc("1.0.0", "Reports the server's state and statistics.", "O(1)")
         .history(&[("7.0.0", "Several sections.")])
@@ -68,7 +75,7 @@ pub(super) const ROWS: &[Command] = &[
             "response_policy:special",
         ])
         .args(&[string("section").optional().multiple()]),
-    cmd("lastsave", pending, 1, &[LOADING, STALE, FAST])
+    cmd("lastsave", server::lastsave, 1, &[LOADING, STALE, FAST])
         .acl(&[category::ADMIN, category::DANGEROUS])
         .doc(
             "1.0.0",
@@ -76,7 +83,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(1)",
         )
         .tips(&["nondeterministic_output"]),
-    cmd("lolwut", pending, -1, &[READONLY, FAST])
+    cmd("lolwut", server::lolwut, -1, &[READONLY, FAST])
         .doc("5.0.0", "Shows the version, with a picture.", "O(1)")
         .args(&[integer("version").after("VERSION").optional()]),
     cmd("monitor", monitor::monitor, 1, &[ADMIN, NOSCRIPT, LOADING, STALE]).doc(
@@ -84,12 +91,12 @@ pub(super) const ROWS: &[Command] = &[
         "Streams every command that the server runs.",
         "O(1)",
     ),
-    cmd("role", pending, 1, &[NOSCRIPT, LOADING, STALE, FAST])
+    cmd("role", server::role, 1, &[NOSCRIPT, LOADING, STALE, FAST])
         .acl(&[category::ADMIN, category::DANGEROUS])
         .doc("2.8.12", "Tells the server's role in replication.", "O(1)"),
     cmd(
         "shutdown",
-        pending,
+        server::shutdown,
         -1,
         &[ADMIN, NOSCRIPT, LOADING, STALE, NO_MULTI, ALLOW_BUSY],
     )
@@ -109,7 +116,7 @@ pub(super) const ROWS: &[Command] = &[
             "O(N), N the number of clients that watch keys or wait for them",
         )
         .args(&[integer("index1"), integer("index2")]),
-    cmd("time", pending, 1, &[LOADING, STALE, FAST])
+    cmd("time", server::time, 1, &[LOADING, STALE, FAST])
         .doc(
             "2.6.0",
             "Tells the server's time, in seconds since 1970 and microseconds.",

@@ -1,13 +1,12 @@
 //! COMMAND, CONFIG, LATENCY, MEMORY and SLOWLOG with their subcommands: rows of the command table.
 
 use super::{ADMIN_FLAGS, container};
-use crate::call::pending;
 use crate::command::args::{block, integer, key, one_of, pattern, string};
-use crate::command::bits::flag::{ADMIN, LOADING, READONLY, STALE};
+use crate::command::bits::flag::{ADMIN, LOADING, NOSCRIPT, READONLY, STALE, WHOLE_KEYSPACE};
 use crate::command::bits::key_flag::RO;
 use crate::command::keys::at;
 use crate::command::{Command, Flags, Group, Handler, category};
-use crate::commands::command;
+use crate::commands::{command, config, latency, memory, slowlog};
 
 const GROUP: Group = Group::Server;
 
@@ -93,7 +92,7 @@ pub(super) const ROWS: &[Command] = &[
             "Depends on the subcommand",
         )
         .subcommand_rows(&[
-            cmd("config|get", pending, -3, ADMIN_FLAGS)
+            cmd("config|get", config::get, -3, ADMIN_FLAGS)
                 .doc(
                     "2.0.0",
                     "Reads the settings that match patterns.",
@@ -102,13 +101,19 @@ pub(super) const ROWS: &[Command] = &[
                 .history(&[("7.0.0", "Several patterns.")])
                 .args(&[block("parameter", &[string("parameter")]).multiple()]),
             cmd("config|help", command::help, 2, &[LOADING, STALE]).doc("5.0.0", "Lists the subcommands.", "O(1)"),
-            cmd("config|resetstat", pending, 2, ADMIN_FLAGS).doc("2.0.0", "Sets the statistics back to zero.", "O(1)"),
-            cmd("config|rewrite", pending, 2, ADMIN_FLAGS).doc(
+            cmd(
+                "config|resetstat",
+                config::resetstat,
+                2,
+                &[ADMIN, NOSCRIPT, LOADING, STALE, WHOLE_KEYSPACE],
+            )
+            .doc("2.0.0", "Sets the statistics back to zero.", "O(1)"),
+            cmd("config|rewrite", config::rewrite, 2, ADMIN_FLAGS).doc(
                 "2.8.0",
                 "Writes the configuration in force to its file.",
                 "O(N), N the number of settings",
             ),
-            cmd("config|set", pending, -4, ADMIN_FLAGS)
+            cmd("config|set", config::set, -4, ADMIN_FLAGS)
                 .doc(
                     "2.0.0",
                     "Changes settings, all that are given or none.",
@@ -121,14 +126,14 @@ pub(super) const ROWS: &[Command] = &[
     container(GROUP, "latency")
         .doc("2.8.13", "Looks at what took long.", "Depends on the subcommand")
         .subcommand_rows(&[
-            cmd("latency|doctor", pending, 2, ADMIN_FLAGS)
+            cmd("latency|doctor", latency::doctor, 2, ADMIN_FLAGS)
                 .doc("2.8.13", "Explains in words what took long and why.", "O(1)")
                 .tips(&[
                     "nondeterministic_output",
                     "request_policy:all_nodes",
                     "response_policy:special",
                 ]),
-            cmd("latency|graph", pending, 3, ADMIN_FLAGS)
+            cmd("latency|graph", latency::graph, 3, ADMIN_FLAGS)
                 .doc("2.8.13", "Draws the latency of an event over time.", "O(1)")
                 .tips(&[
                     "nondeterministic_output",
@@ -137,7 +142,7 @@ pub(super) const ROWS: &[Command] = &[
                 ])
                 .args(&[string("event")]),
             cmd("latency|help", command::help, 2, &[LOADING, STALE]).doc("2.8.13", "Lists the subcommands.", "O(1)"),
-            cmd("latency|histogram", pending, -2, ADMIN_FLAGS)
+            cmd("latency|histogram", latency::histogram, -2, ADMIN_FLAGS)
                 .doc(
                     "7.0.0",
                     "Shows how the run times of commands are distributed.",
@@ -149,7 +154,7 @@ pub(super) const ROWS: &[Command] = &[
                     "response_policy:special",
                 ])
                 .args(&[string("command").optional().multiple()]),
-            cmd("latency|history", pending, 3, ADMIN_FLAGS)
+            cmd("latency|history", latency::history, 3, ADMIN_FLAGS)
                 .doc("2.8.13", "Lists the recent samples of an event.", "O(1)")
                 .tips(&[
                     "nondeterministic_output",
@@ -157,14 +162,14 @@ pub(super) const ROWS: &[Command] = &[
                     "response_policy:special",
                 ])
                 .args(&[string("event")]),
-            cmd("latency|latest", pending, 2, ADMIN_FLAGS)
+            cmd("latency|latest", latency::latest, 2, ADMIN_FLAGS)
                 .doc("2.8.13", "Shows the latest sample of every event.", "O(1)")
                 .tips(&[
                     "nondeterministic_output",
                     "request_policy:all_nodes",
                     "response_policy:special",
                 ]),
-            cmd("latency|reset", pending, -2, ADMIN_FLAGS)
+            cmd("latency|reset", latency::reset, -2, ADMIN_FLAGS)
                 .doc("2.8.13", "Forgets the samples of events, or of all.", "O(1)")
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"])
                 .args(&[string("event").optional().multiple()]),
@@ -172,7 +177,7 @@ pub(super) const ROWS: &[Command] = &[
     container(GROUP, "memory")
         .doc("4.0.0", "Looks at the use of memory.", "Depends on the subcommand")
         .subcommand_rows(&[
-            cmd("memory|doctor", pending, 2, &[])
+            cmd("memory|doctor", memory::doctor, 2, &[WHOLE_KEYSPACE])
                 .doc(
                     "4.0.0",
                     "Explains in words what is wrong with the use of memory.",
@@ -184,28 +189,28 @@ pub(super) const ROWS: &[Command] = &[
                     "response_policy:special",
                 ]),
             cmd("memory|help", command::help, 2, &[LOADING, STALE]).doc("4.0.0", "Lists the subcommands.", "O(1)"),
-            cmd("memory|malloc-stats", pending, 2, &[])
+            cmd("memory|malloc-stats", memory::malloc_stats, 2, &[WHOLE_KEYSPACE])
                 .doc("4.0.0", "Shows the allocator's own statistics.", "O(1)")
                 .tips(&[
                     "nondeterministic_output",
                     "request_policy:all_shards",
                     "response_policy:special",
                 ]),
-            cmd("memory|purge", pending, 2, &[])
+            cmd("memory|purge", memory::purge, 2, &[])
                 .doc(
                     "4.0.0",
                     "Asks the allocator to give memory back.",
                     "Depends on how much memory is free",
                 )
                 .tips(&["request_policy:all_shards", "response_policy:all_succeeded"]),
-            cmd("memory|stats", pending, 2, &[])
+            cmd("memory|stats", memory::stats, 2, &[WHOLE_KEYSPACE])
                 .doc("4.0.0", "Shows what memory is used for.", "O(1)")
                 .tips(&[
                     "nondeterministic_output",
                     "request_policy:all_shards",
                     "response_policy:special",
                 ]),
-            cmd("memory|usage", pending, -3, &[READONLY])
+            cmd("memory|usage", memory::usage, -3, &[READONLY])
                 .keys(&[at(2, &[RO])])
                 .doc(
                     "4.0.0",
@@ -221,7 +226,7 @@ pub(super) const ROWS: &[Command] = &[
             "Depends on the subcommand",
         )
         .subcommand_rows(&[
-            cmd("slowlog|get", pending, -2, &[ADMIN, LOADING, STALE])
+            cmd("slowlog|get", slowlog::get, -2, &[ADMIN, LOADING, STALE])
                 .doc(
                     "2.2.12",
                     "Returns the latest entries of the slow log.",
@@ -231,14 +236,14 @@ pub(super) const ROWS: &[Command] = &[
                 .tips(&["request_policy:all_nodes", "nondeterministic_output"])
                 .args(&[integer("count").optional()]),
             cmd("slowlog|help", command::help, 2, &[LOADING, STALE]).doc("6.2.0", "Lists the subcommands.", "O(1)"),
-            cmd("slowlog|len", pending, 2, &[ADMIN, LOADING, STALE])
+            cmd("slowlog|len", slowlog::len, 2, &[ADMIN, LOADING, STALE])
                 .doc("2.2.12", "Counts the entries of the slow log.", "O(1)")
                 .tips(&[
                     "request_policy:all_nodes",
                     "response_policy:agg_sum",
                     "nondeterministic_output",
                 ]),
-            cmd("slowlog|reset", pending, 2, &[ADMIN, LOADING, STALE])
+            cmd("slowlog|reset", slowlog::reset, 2, &[ADMIN, LOADING, STALE])
                 .doc("2.2.12", "Empties the slow log.", "O(N), N the number of entries")
                 .tips(&["request_policy:all_nodes", "response_policy:all_succeeded"]),
         ]),
