@@ -591,14 +591,10 @@ fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args
     let alone = window.len() == 1;
     scene.prepared.clear();
     scene.prepared.extend(window.map(|args| Prepared::new(args, keyspace)));
-    if alone {
-        return;
-    }
-    for hash in scene.prepared.iter().filter_map(Prepared::hash) {
-        keyspace.prefetch_bucket(database, hash);
-    }
-    for hash in scene.prepared.iter().filter_map(Prepared::hash) {
-        keyspace.prefetch_entry(database, hash);
+    // A single command would wait for the bucket all the same.
+    if !alone {
+        let hashes = scene.prepared.iter().filter_map(Prepared::hash);
+        scene.prefetcher.fetch(keyspace, database, hashes);
     }
 }
 

@@ -12,8 +12,8 @@ use crate::node::{Node, eviction, unix_ms};
 use crate::resp::decode::Batch;
 use crate::resp::{Args, Output, Reply};
 use crate::stats::WorkerStats;
-use crate::store::Store;
 use crate::store::eviction::Eviction;
+use crate::store::{Prefetcher, Store};
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -101,6 +101,7 @@ pub(crate) struct Scene<'w> {
     pub(crate) settings: &'w Settings,
     pub(crate) untimed: &'w mut Untimed,
     pub(crate) prepared: &'w mut Vec<Prepared>,
+    pub(crate) prefetcher: &'w mut Prefetcher,
     pub(crate) last_command: u16,
 }
 
@@ -115,6 +116,7 @@ pub(crate) struct Worker {
     /// Taken for the length of a turn.
     pub(crate) buffers: Option<Box<Buffers>>,
     prepared: Vec<Prepared>,
+    prefetcher: Prefetcher,
     untimed: Untimed,
 }
 
@@ -155,6 +157,7 @@ impl Worker {
             clock: Clock::now(),
             buffers: Some(Buffers::boxed()),
             prepared: Vec::new(),
+            prefetcher: Prefetcher::new(&node.keyspace),
             untimed: Untimed::default(),
             node,
         }
@@ -198,6 +201,7 @@ impl Worker {
             settings: &self.settings,
             untimed: &mut self.untimed,
             prepared: &mut self.prepared,
+            prefetcher: &mut self.prefetcher,
         }
     }
 

@@ -179,6 +179,7 @@ pub fn exec(call: &mut Call<'_>) -> Outcome {
         call.reply.null_array();
     } else {
         unwatch_in(&mut call.client.watches, &mut call.store);
+        call.client.peer.watched.store(0, Ordering::Relaxed);
         call.client.peer.last_command.store(call.command.id, Ordering::Relaxed);
         call.client.executing = true;
         run_all(call, &queue);

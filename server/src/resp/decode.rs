@@ -501,19 +501,28 @@ impl Cursor<'_, '_> {
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.
     #[inline]
     fn length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
-        match self.input.get(at..) {
-            Some([b'$', line @ ..]) => match short_number(line) {
-                Some((len, taken)) => Ok(Some((len, at + 1 + taken))),
-                None => self.long_length(at),
-            },
-            Some([_, ..]) => self.long_length(at),
-            _ => Ok(None),
+        // No whole argument is shorter than six bytes, so nearly all lengths are found here.
+        if let Some(&[b'$', tens, ones, end, _, _]) = self.input.get(at..).and_then(|rest| rest.first_chunk()) {
+            let (tens, next) = (
+                usize::from(tens.wrapping_sub(b'0')),
+                usize::from(ones.wrapping_sub(b'0')),
+            );
+            if tens <= 9 && ones == b'\r' {
+                return Ok(Some((tens, at + 4)));
+            }
+            if (1..=9).contains(&tens) && next <= 9 && end == b'\r' {
+                return Ok(Some((tens * 10 + next, at + 5)));
+            }
         }
+        self.long_length(at)
     }
 
     /// What `length` leaves over: lengths of four digits and more, and everything that is wrong.
     #[inline(never)]
     fn long_length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
+        if at >= self.input.len() {
+            return Ok(None);
+        }
         let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else {
             return Ok(None);
         };

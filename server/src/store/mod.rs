@@ -7,6 +7,7 @@ mod arena;
 mod entry;
 pub mod eviction;
 mod key;
+mod prefetch;
 mod session;
 mod stripe;
 mod survey;
@@ -17,6 +18,7 @@ pub mod value;
 mod watch;
 
 pub use key::{Key, Stored, Text, WrongType};
+pub use prefetch::Prefetcher;
 pub use session::Store;
 pub use stripe::{Counters, Memory, NewValue, Stripe};
 pub use survey::{DatabaseSurvey, Survey};
@@ -184,24 +186,6 @@ impl Keyspace {
             let Some(&taken) = taken else { return held };
             drop(held);
             drop(self.lock(taken));
-        }
-    }
-
-    /// Asks the cache for the bucket of a key: the first of two steps ahead of a command.
-    #[inline]
-    pub fn prefetch_bucket(&self, database: usize, hash: u64) {
-        let stripe = self.lock(self.index(hash));
-        if let Some(table) = stripe.table(self.table_of(database)) {
-            table.prefetch_bucket(hash);
-        }
-    }
-
-    /// Asks the cache for the entry of a key, its bucket being there.
-    #[inline]
-    pub fn prefetch_entry(&self, database: usize, hash: u64) {
-        let stripe = self.lock(self.index(hash));
-        if let Some(table) = stripe.table(self.table_of(database)) {
-            table.prefetch_entry(hash);
         }
     }
 

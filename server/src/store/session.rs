@@ -1,7 +1,7 @@
 //! What one command sees of the keyspace: a database, a time, and the stripes it holds.
 
 use super::eviction::Eviction;
-use super::key::{Guard, Key};
+use super::key::{Guard, Key, Text, WrongType};
 use super::stripe::{Stripe, Target};
 use super::{Dirty, Flushed, Keyspace};
 use std::sync::atomic::Ordering;
@@ -120,6 +120,27 @@ impl<'n> Store<'n> {
         !matches!(self.locks, Locks::None)
     }
 
+    /// Hands the string of a key to `reply`, counted as a read: the whole of GET, without the steps that
+    /// only a key that stays open needs.
+    ///
+    /// # Errors
+    /// `WrongType` if the value is no string; `reply` was not called.
+    #[inline]
+    pub fn read_text<R>(&mut self, key: &[u8], reply: impl FnOnce(Option<Text<'_>>) -> R) -> Result<R, WrongType> {
+        let hash = self.hash(key);
+        let (keyspace, database, now_ms) = (self.keyspace, self.database, self.now_ms);
+        let eviction = self.touch.then_some(self.eviction);
+        let mut guard = self.guard(keyspace.index(hash));
+        let table = keyspace.table_of(database);
+        let target = Target {
+            table,
+            key,
+            hash,
+            now_ms,
+        };
+        Ok(reply(guard.stripe().read_text(target, eviction)?))
+    }
+
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does
     /// nothing if stripes are held already: a transaction holds those of all its commands.
     pub fn hold<'k>(&mut self, keys: impl IntoIterator<Item = &'k [u8]>) {
@@ -164,6 +185,10 @@ impl<'n> Store<'n> {
     }
 
     fn take_all(&mut self, indices: &[usize]) {
+        if indices.is_empty() {
+            // Holding nothing must not look like holding, or a key opened later would be missing.
+            return;
+        }
         let guards = self.keyspace.lock_many(indices).into_iter();
         let held = guards.map(|(index, guard)| (index, Guard::Own(guard)));
         self.locks = Locks::Held(Box::new(Held(held.collect())));
@@ -184,10 +209,12 @@ impl<'n> Store<'n> {
         }
     }
 
-    /// Lets go of what is held.
+    /// Lets go of what this view holds; a transaction keeps what it has lent.
     #[inline]
     pub fn release(&mut self) {
-        self.locks = Locks::None;
+        if matches!(self.locks, Locks::Held(_)) {
+            self.locks = Locks::None;
+        }
     }
 
     /// A view for one command of a transaction: it works under what this one holds.

@@ -166,13 +166,23 @@ impl Stripe {
         target: Target<'_>,
         eviction: Option<&Eviction>,
     ) -> Result<Option<Text<'_>>, WrongType> {
-        let Some(place) = self.find(target) else {
-            self.counters.misses += 1;
-            return Ok(None);
+        let table = self.tables[target.table].as_deref();
+        let found = table.and_then(|table| {
+            let handle = table.get(target.hash, target.key)?;
+            Some((handle, table.got(handle).deadline()))
+        });
+        let handle = match found {
+            Some((handle, deadline)) if deadline.is_none_or(|deadline| deadline > target.now_ms) => handle,
+            _ => {
+                // Removes it if it has expired.
+                self.find(target);
+                self.counters.misses += 1;
+                return Ok(None);
+            }
         };
         self.counters.hits += 1;
         let random = target.hash ^ self.counters.hits;
-        let mut entry = self.table_mut(target.table).entry_mut(place);
+        let mut entry = self.table_mut(target.table).got_mut(handle);
         if let Some(eviction) = eviction {
             let before = entry.meta();
             let after = eviction.on_hit(before, target.now_ms, random);

@@ -267,6 +267,19 @@ impl Table {
         prefetch(self.bucket(self.home(hash)));
     }
 
+    /// Notes where the buckets are.
+    #[inline]
+    pub(super) fn note(&self, hint: &mut Hint) {
+        (hint.buckets, hint.wide_mask) = (self.buckets, self.wide_mask);
+        if hint.segments.len() != self.segments.len() || hint.first != &raw const *self.first as usize {
+            hint.first = &raw const *self.first as usize;
+            hint.shift = self.segment_shift;
+            hint.segments.clear();
+            let addresses = self.segments.iter().map(|segment| segment.buckets.as_ptr() as usize);
+            hint.segments.extend(addresses);
+        }
+    }
+
     /// Asks the cache for the entry that `hash` most likely names; its bucket should be there already.
     #[inline]
     pub(super) fn prefetch_entry(&self, hash: u64) {
@@ -283,6 +296,18 @@ impl Table {
     fn at(&self, handle: Handle) -> Entry<'_> {
         // SAFETY: handles in buckets name live entries, and `&self` keeps them from changing.
         unsafe { Entry::at(self.arena.block(handle)) }
+    }
+
+    /// The entry that `get` found.
+    #[inline]
+    pub(super) fn got(&self, handle: Handle) -> Entry<'_> {
+        self.at(handle)
+    }
+
+    /// The entry that `get` found, to change it.
+    #[inline]
+    pub(super) fn got_mut(&mut self, handle: Handle) -> Entry<'_> {
+        self.at(handle)
     }
 
     /// The entry at a place.
@@ -306,25 +331,44 @@ impl Table {
     /// Finds a key.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
-        let tag = tag_of(hash);
         let mut number = self.home(hash);
         loop {
             let bucket = self.bucket(number);
-            let mut matches = bucket.tags.matches(tag);
-            while let Some(lane) = lane(matches) {
-                if let Some(handle) = Handle::new(bucket.handles[lane])
-                    && self.at(handle).key() == key
-                {
-                    return Some(Place {
-                        bucket: number,
-                        lane: lane as u8,
-                        handle,
-                    });
-                }
-                matches &= matches - 1;
+            if let Some((lane, handle)) = self.find_in(bucket, hash, key) {
+                return Some(Place {
+                    bucket: number,
+                    lane: lane as u8,
+                    handle,
+                });
             }
             number = bucket.tags.next()?;
         }
+    }
+
+    /// The handle of a key's entry: for one that is only read, where it stands does not matter.
+    #[inline]
+    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<Handle> {
+        let mut bucket = self.bucket(self.home(hash));
+        loop {
+            if let Some((_, handle)) = self.find_in(bucket, hash, key) {
+                return Some(handle);
+            }
+            bucket = self.bucket(bucket.tags.next()?);
+        }
+    }
+
+    #[inline]
+    fn find_in(&self, bucket: &Bucket, hash: u64, key: &[u8]) -> Option<(usize, Handle)> {
+        let mut matches = bucket.tags.matches(tag_of(hash));
+        while let Some(lane) = lane(matches) {
+            if let Some(handle) = Handle::new(bucket.handles[lane])
+                && self.at(handle).key() == key
+            {
+                return Some((lane, handle));
+            }
+            matches &= matches - 1;
+        }
+        None
     }
 
     /// Puts a key that is not there. `rehash` gives a key's hash, for the entries that growth moves.
@@ -687,6 +731,40 @@ impl Drop for Table {
         }
         while !self.segments.is_empty() {
             self.drop_segment();
+        }
+    }
+}
+
+/// Where the buckets of a table were when it was last seen. Good for guesses only: nothing is read
+/// through it, so it may be out of date.
+#[derive(Default)]
+pub(super) struct Hint {
+    first: usize,
+    segments: Vec<usize>,
+    shift: u32,
+    buckets: u32,
+    wide_mask: u32,
+}
+
+impl Hint {
+    /// Asks the cache for the bucket that `hash` most likely belongs to.
+    #[inline]
+    pub(super) fn prefetch_bucket(&self, hash: u64) {
+        let wide = hash as u32 & self.wide_mask;
+        let number = if wide < self.buckets {
+            wide
+        } else {
+            wide & (self.wide_mask >> 1)
+        } as usize;
+        let (base, index) = match number.checked_sub(FIRST) {
+            None => (Some(&self.first), number),
+            Some(beyond) => (
+                self.segments.get(beyond >> self.shift),
+                beyond & ((1 << self.shift) - 1),
+            ),
+        };
+        if let Some(base) = base {
+            prefetch((base + index * size_of::<Bucket>()) as *const Bucket);
         }
     }
 }

@@ -21,7 +21,12 @@ pub(super) fn reply_text(key: &mut Key<'_>, reply: &mut Reply<'_>) -> Outcome {
 
 /// GET key
 pub fn get(call: &mut Call<'_>) -> Outcome {
-    reply_text(&mut call.store.key(&call.args[1]), &mut call.reply)
+    let reply = &mut call.reply;
+    call.store.read_text(&call.args[1], |text| match text {
+        Some(text) => reply.text(&text),
+        None => reply.null(),
+    })?;
+    Ok(())
 }
 
 /// GETDEL key
