@@ -99,7 +99,7 @@ impl Samples<'_> {
 }
 
 /// Label values may hold anything once quotes, backslashes and line ends are escaped.
-fn escape(value: &str, page: &mut String) {
+pub(super) fn escape(value: &str, page: &mut String) {
     for letter in value.chars() {
         match letter {
             '\\' => page.push_str("\\\\"),
