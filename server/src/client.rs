@@ -314,6 +314,22 @@ impl Peer {
         }
     }
 
+    /// Bytes of replies and messages that the peer has not taken yet.
+    pub fn unsent_bytes(&self) -> usize {
+        let inbox = if self.has_mail() {
+            self.inbox.lock().unwrap_or_else(PoisonError::into_inner).output.len()
+        } else {
+            0
+        };
+        inbox + self.output_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Bytes that its buffers hold: pending input, queued commands, output.
+    pub fn buffer_bytes(&self) -> usize {
+        let input = self.input_bytes.load(Ordering::Relaxed);
+        input + self.queued_bytes.load(Ordering::Relaxed) + self.unsent_bytes()
+    }
+
     /// Moves what waits in the inbox to the end of `output`.
     pub fn collect(&self, output: &mut Output) {
         self.has_mail.store(false, Ordering::Release);
@@ -359,6 +375,11 @@ impl Clients {
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.peers.is_empty()
+    }
+
+    /// Shows every connection, in no order; `visit` must not add or remove any.
+    pub fn for_each(&self, mut visit: impl FnMut(&Arc<Peer>)) {
+        self.peers.iter().for_each(|peer| visit(&peer));
     }
 
     /// All connections, in the order of their ids.

@@ -7,7 +7,7 @@
 
 use crate::client::Client;
 use crate::dispatch::{self, Prepared, Ran};
-use crate::node::Node;
+use crate::node::{Node, unix_ms};
 use crate::resp::decode::{Args, Batch, Decoder, Limits};
 use crate::resp::encode::{Output, Reply};
 use crate::stats::WorkerStats;
@@ -285,7 +285,7 @@ impl Connection {
         if self.node.is_stopping() {
             return Poll::Ready(None);
         }
-        if self.large.is_some() && !ready!(self.fill_large(cx)) {
+        if self.large.is_some() && !ready!(self.fill_large(worker, cx)) {
             return Poll::Ready(None);
         }
         if self.leftover.len() > COPY_BYTES {
@@ -312,7 +312,7 @@ impl Connection {
     }
 
     /// Reads into the large argument until it is whole; false when the connection ends.
-    fn fill_large(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+    fn fill_large(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<bool> {
         while let Some(large) = &mut self.large {
             let missing = large.len - large.bytes.len();
             if missing == 0 {
@@ -331,8 +331,18 @@ impl Connection {
                 return Poll::Ready(false);
             };
             self.count_read(read);
+            self.note_progress();
+            self.check_input(worker);
+            if self.client.peer.is_killed() {
+                return Poll::Ready(false);
+            }
         }
         Poll::Ready(true)
+    }
+
+    /// A peer that takes long to send one large argument or to take its replies is not idle.
+    fn note_progress(&self) {
+        self.client.peer.active_ms.store(unix_ms(), Ordering::Relaxed);
     }
 
     fn count_read(&self, bytes: usize) {
@@ -508,7 +518,11 @@ impl Connection {
             return Poll::Ready(Ok(()));
         }
         let mut output = std::mem::take(&mut self.output);
+        let before = output.len();
         let result = self.poll_send(cx, &mut output);
+        if output.len() < before {
+            self.note_progress();
+        }
         self.client.peer.output_bytes.store(output.len(), Ordering::Relaxed);
         if !output.is_empty() {
             self.output = output;

@@ -12,6 +12,8 @@ pub mod housekeeping;
 pub mod info;
 pub mod latency;
 pub mod lcs;
+pub mod logging;
+pub mod metrics;
 pub mod node;
 pub mod resp;
 pub mod server;

@@ -42,6 +42,10 @@ pub struct Totals {
     pub errors: AtomicU64,
     /// Failed passwords.
     pub auth_failures: AtomicU64,
+    /// Connections closed to keep the buffers of all under `maxmemory-clients`.
+    pub evicted_clients: AtomicU64,
+    /// Connections closed for staying over the soft limit of their output buffer.
+    pub soft_limit_closes: AtomicU64,
     /// Writes refused for want of memory.
     pub out_of_memory: AtomicU64,
     /// The most bytes ever used.
@@ -254,6 +258,7 @@ impl Node {
     pub fn apply(&self, settings: &Settings) {
         self.memory_limit.store(memory_limit(settings), Ordering::Relaxed);
         self.slowlog.resize(settings.slowlog_max_len as usize);
+        crate::logging::apply(settings);
     }
 
     /// Bytes that entries, index and connection buffers use: what `maxmemory` bounds.
@@ -309,6 +314,8 @@ impl Node {
             &totals.rejected,
             &totals.errors,
             &totals.auth_failures,
+            &totals.evicted_clients,
+            &totals.soft_limit_closes,
             &totals.out_of_memory,
         ]
         .into_iter()

@@ -13,16 +13,17 @@
 use crate::client::{Client, Origin, Peer, flag};
 use crate::config::Settings;
 use crate::housekeeping;
+use crate::metrics;
 use crate::node::{Node, unix_ms};
 use crate::worker::{self, Accepted, Socket};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, TcpKeepalive, Type};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream, ToSocketAddrs};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
@@ -31,6 +32,8 @@ use tokio::sync::mpsc;
 
 /// Connections that may wait for a worker to take them up.
 const MAILBOX: usize = 1024;
+/// How long a worker may take to end once its last connection was told to close.
+const LAST_TURN: Duration = Duration::from_secs(2);
 /// How long accepting rests when the process is out of file descriptors.
 const ACCEPT_REST: Duration = Duration::from_millis(50);
 
@@ -46,6 +49,7 @@ pub struct Server {
     mailboxes: Vec<mpsc::Sender<Accepted>>,
     workers: Vec<JoinHandle<()>>,
     unix_path: Option<PathBuf>,
+    metrics: Option<TcpListener>,
 }
 
 enum Listener {
@@ -63,6 +67,7 @@ impl Server {
         let settings = node.config.settings();
         node.apply(&settings);
         raise_file_limit(&settings);
+        let metrics = listen_metrics(&settings)?;
         let (listeners, unix_path) = listen(&settings)?;
         let mut server = Server {
             node,
@@ -70,6 +75,7 @@ impl Server {
             mailboxes: Vec::new(),
             workers: Vec::new(),
             unix_path,
+            metrics,
         };
         for index in 0..server.node.workers.len() {
             server.start_worker(index, settings.pin_workers)?;
@@ -89,6 +95,16 @@ impl Server {
             Listener::Unix(_) => None,
         });
         tcp.collect()
+    }
+
+    /// The path of the Unix socket that is listened on.
+    pub fn unix_path(&self) -> Option<&Path> {
+        self.unix_path.as_deref()
+    }
+
+    /// The address of the HTTP port.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
     }
 
     fn start_worker(&mut self, index: usize, pin: bool) -> anyhow::Result<()> {
@@ -119,24 +135,25 @@ impl Server {
             mailboxes,
             workers,
             unix_path,
+            metrics,
         } = self;
         let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
+        let metrics = metrics.map(|listener| tokio::spawn(metrics::http::serve(Arc::clone(&node), listener)));
         let acceptors: Vec<_> = listeners
             .into_iter()
             .map(|listener| tokio::spawn(accept(Arc::clone(&node), listener, mailboxes.clone())))
             .collect();
         node.stopped().await;
         acceptors.iter().for_each(|acceptor| acceptor.abort());
-        drop(mailboxes);
-        drain(&node).await;
-        housekeeping.abort();
         for acceptor in acceptors {
             let _ = acceptor.await;
         }
-        for worker in workers {
-            if worker.join().is_err() {
-                tracing::error!("a worker ended with a panic");
-            }
+        drop(mailboxes);
+        drain(&node).await;
+        end(workers).await;
+        housekeeping.abort();
+        if let Some(metrics) = metrics {
+            metrics.abort();
         }
         if let Some(path) = unix_path {
             let _ = std::fs::remove_file(path);
@@ -145,16 +162,41 @@ impl Server {
     }
 }
 
+/// Waits for the workers' threads. One that never returns, such as in a command without end, ends with the process.
+async fn end(workers: Vec<JoinHandle<()>>) {
+    let deadline = tokio::time::Instant::now() + LAST_TURN;
+    for (index, worker) in workers.into_iter().enumerate() {
+        while !worker.is_finished() && tokio::time::Instant::now() < deadline {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        if !worker.is_finished() {
+            tracing::warn!(worker = index, "a worker did not end in time and is abandoned");
+        } else if worker.join().is_err() {
+            tracing::error!(worker = index, "a worker ended with a panic");
+        }
+    }
+}
+
 /// Waits for the connections to end; closes those that are left when the time is over.
 async fn drain(node: &Node) {
-    node.pause.end();
     let patience = Duration::from_secs(u64::from(node.config.settings().shutdown_timeout));
     let deadline = tokio::time::Instant::now() + patience;
-    node.clients.all().iter().for_each(|peer| peer.wake());
-    while !node.clients.is_empty() && tokio::time::Instant::now() < deadline {
+    let mut connections = node.clients.len();
+    tracing::info!(connections, "shutting down: connections finish what was read");
+    node.clients.for_each(|peer| peer.wake());
+    while connections > 0 && tokio::time::Instant::now() < deadline {
+        // Every time, since a client may have begun another pause meanwhile.
+        node.pause.end();
         tokio::time::sleep(Duration::from_millis(5)).await;
+        connections = node.clients.len();
     }
-    node.clients.all().iter().for_each(|peer| peer.kill());
+    if connections > 0 {
+        tracing::warn!(
+            connections,
+            "shutdown-timeout is over: the connections that are left are closed"
+        );
+    }
+    node.clients.for_each(|peer| peer.kill());
 }
 
 async fn accept(node: Arc<Node>, listener: Listener, mailboxes: Vec<mpsc::Sender<Accepted>>) -> io::Result<()> {
@@ -239,6 +281,12 @@ async fn admit(node: &Arc<Node>, mailboxes: &[mpsc::Sender<Accepted>], mut socke
     let Some(worker) = (0..mailboxes.len()).min_by_key(load) else {
         return;
     };
+    // Nothing may wait between counting the connection and handing it over: a shutdown that cut in there would leave
+    // its worker waiting for a connection that never comes.
+    let Ok(place) = mailboxes[worker].reserve().await else {
+        tracing::warn!(worker, "the worker has ended; its new connection is dropped");
+        return;
+    };
     let peer = Arc::new(Peer::new(node.clients.next_id(), worker, origin, unix_ms()));
     node.clients.add(&peer);
     node.totals.connections.fetch_add(1, Ordering::Relaxed);
@@ -247,9 +295,7 @@ async fn admit(node: &Arc<Node>, mailboxes: &[mpsc::Sender<Accepted>], mut socke
         .fetch_max(node.clients.len(), Ordering::Relaxed);
     node.workers[worker].connections.fetch_add(1, Ordering::Relaxed);
     let client = Client::new(peer, settings.requirepass.is_empty());
-    if mailboxes[worker].send(Accepted { socket, client }).await.is_err() {
-        tracing::warn!("a worker has ended; its connection is dropped");
-    }
+    place.send(Accepted { socket, client });
 }
 
 fn listen(settings: &Settings) -> anyhow::Result<(Vec<Listener>, Option<PathBuf>)> {
@@ -262,9 +308,7 @@ fn listen(settings: &Settings) -> anyhow::Result<(Vec<Listener>, Option<PathBuf>
             match listen_tcp(name, settings) {
                 Ok(found) => listeners.extend(found),
                 Err(error) if optional && is_absent(&error) => {}
-                Err(error) => {
-                    return Err(error).with_context(|| format!("cannot listen on {name}:{}", settings.port));
-                }
+                Err(error) => return Err(explain(&error, "port", &format!("{name}:{}", settings.port))),
             }
         }
     }
@@ -283,6 +327,34 @@ fn listen(settings: &Settings) -> anyhow::Result<(Vec<Listener>, Option<PathBuf>
         bail!("no address to listen on: set port and bind, or unixsocket");
     }
     Ok((listeners, unix))
+}
+
+/// The listener of the HTTP port, if one is asked for.
+fn listen_metrics(settings: &Settings) -> anyhow::Result<Option<TcpListener>> {
+    if settings.metrics_port == 0 {
+        return Ok(None);
+    }
+    let (name, port) = (settings.metrics_bind.as_str(), settings.metrics_port);
+    let open = || -> io::Result<TcpListener> {
+        let listener = TcpListener::bind((name, port))?;
+        listener.set_nonblocking(true)?;
+        Ok(listener)
+    };
+    let listener = open().map_err(|error| explain(&error, "metrics-port", &format!("{name}:{port}")))?;
+    if listener.local_addr().is_ok_and(|address| !address.ip().is_loopback()) {
+        tracing::warn!("the metrics port asks for no password and can be reached from other machines");
+    }
+    Ok(Some(listener))
+}
+
+/// Says what could not be listened on, and what helps.
+fn explain(error: &io::Error, setting: &str, address: &str) -> anyhow::Error {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => format!("; another program listens there: stop it, or set another {setting}"),
+        io::ErrorKind::PermissionDenied => format!("; set {setting} to 1024 or more, or allow this program low ports"),
+        _ => String::new(),
+    };
+    anyhow!("cannot listen on {address}: {error}{advice}")
 }
 
 /// Whether the address just is not there, which an optional address may be.

@@ -6,6 +6,7 @@
 use crate::command::COMMAND_COUNT;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 /// A counter with one writer.
 #[derive(Default, Debug)]
@@ -36,7 +37,7 @@ impl Counter {
 }
 
 /// Steps per doubling of a histogram: its error is at most an eighth.
-const STEPS: usize = 8;
+pub const STEPS: usize = 8;
 /// Nanoseconds below which durations are not told apart, as a power of two.
 const FLOOR_LOG2: u32 = 7;
 /// Doublings that are told apart: up to 73 minutes.
@@ -156,6 +157,14 @@ pub struct WorkerStats {
     pub limit_closes: Counter,
     /// How late the worker's last timer fired, in nanoseconds: the lag of its loop.
     pub lag_nanos: AtomicU64,
+    /// How often that lag was measured.
+    pub lag_probes: Counter,
+    /// The sum of all lags measured, in nanoseconds.
+    pub lag_nanos_total: Counter,
+    /// The longest lag since the last reset, in nanoseconds.
+    pub longest_lag_nanos: Counter,
+    /// When the lag was last measured, in milliseconds since the node's start: a sign of life.
+    pub probed_ms: AtomicU64,
     /// Connections at present; changed by the acceptor and the worker.
     pub connections: AtomicI64,
 }
@@ -175,12 +184,26 @@ impl Default for WorkerStats {
             protocol_errors: Counter::default(),
             limit_closes: Counter::default(),
             lag_nanos: AtomicU64::new(0),
+            lag_probes: Counter::default(),
+            lag_nanos_total: Counter::default(),
+            longest_lag_nanos: Counter::default(),
+            probed_ms: AtomicU64::new(0),
             connections: AtomicI64::new(0),
         }
     }
 }
 
 impl WorkerStats {
+    /// Notes how late a timer fired, `since_start` after the node's start.
+    pub fn record_lag(&self, lag: Duration, since_start: Duration) {
+        let nanos = lag.as_nanos() as u64;
+        self.lag_nanos.store(nanos, Ordering::Relaxed);
+        self.lag_probes.add(1);
+        self.lag_nanos_total.add(nanos);
+        self.longest_lag_nanos.raise_to(nanos);
+        self.probed_ms.store(since_start.as_millis() as u64, Ordering::Relaxed);
+    }
+
     /// What it saw of a command, by the command's id.
     #[inline]
     pub fn command(&self, id: u16) -> &CommandStats {
@@ -206,6 +229,9 @@ impl WorkerStats {
             &self.panics,
             &self.protocol_errors,
             &self.limit_closes,
+            &self.lag_probes,
+            &self.lag_nanos_total,
+            &self.longest_lag_nanos,
         ];
         counters.into_iter().for_each(Counter::reset);
     }
@@ -248,6 +274,11 @@ impl CommandTotals {
     /// Whether there is nothing to tell.
     pub fn is_empty(&self) -> bool {
         self.calls == 0 && self.rejected == 0 && self.failed == 0
+    }
+
+    /// How many runs fell into each step of a `Histogram`; empty if none was recorded.
+    pub fn steps(&self) -> &[u64] {
+        &self.steps
     }
 
     /// How many runs the histogram has counted.

@@ -27,7 +27,7 @@ const KEEP_OUTPUT_BYTES: usize = 512 * 1024;
 /// How often the system's wall clock is read anew.
 const RESYNC: Duration = Duration::from_millis(10);
 /// How often a worker measures how late its timers are.
-const LAG_PROBE: Duration = Duration::from_millis(100);
+const LAG_PROBE: Duration = Duration::from_millis(500);
 
 /// Wall time from a monotonic clock: one read of the fast clock per turn, corrected now and then, so
 /// that a step of the system's clock is followed within `RESYNC`.
@@ -127,6 +127,16 @@ pub(crate) struct Buffers {
     pub(crate) output: Output,
 }
 
+impl Buffers {
+    fn boxed() -> Box<Buffers> {
+        Box::new(Buffers {
+            input: vec![0; INPUT_BYTES],
+            batch: Batch::default(),
+            output: Output::default(),
+        })
+    }
+}
+
 thread_local! {
     static WORKER: RefCell<Option<Worker>> = const { RefCell::new(None) };
 }
@@ -145,11 +155,7 @@ impl Worker {
             eviction: eviction(&settings),
             settings,
             clock: Clock::now(),
-            buffers: Some(Box::new(Buffers {
-                input: vec![0; INPUT_BYTES],
-                batch: Batch::default(),
-                output: Output::default(),
-            })),
+            buffers: Some(Buffers::boxed()),
             prepared: Vec::new(),
             prefetcher: Prefetcher::new(&node.keyspace),
             untimed: Untimed::default(),
@@ -160,6 +166,8 @@ impl Worker {
     /// Takes over settings that have changed since the last turn.
     #[inline]
     pub(crate) fn refresh(&mut self) {
+        // A turn that panicked outside a handler took them along; the other connections need some.
+        self.buffers.get_or_insert_with(Buffers::boxed);
         let generation = self.node.config.generation();
         if generation != self.generation {
             self.generation = generation;
@@ -222,7 +230,7 @@ pub(crate) enum Socket {
 pub(crate) async fn run(index: usize, node: Arc<Node>, mut mailbox: mpsc::Receiver<Accepted>) {
     WORKER.set(Some(Worker::new(index, Arc::clone(&node))));
     let stats = Arc::clone(&node.workers[index]);
-    tokio::spawn(probe_lag(Arc::clone(&stats)));
+    tokio::spawn(probe_lag(Arc::clone(&stats), node.started));
     while let Some(accepted) = mailbox.recv().await {
         let peer = Arc::clone(&accepted.client.peer);
         match Stream::open(accepted.socket) {
@@ -241,12 +249,10 @@ pub(crate) async fn run(index: usize, node: Arc<Node>, mut mailbox: mpsc::Receiv
     }
 }
 
-async fn probe_lag(stats: Arc<WorkerStats>) {
+async fn probe_lag(stats: Arc<WorkerStats>, started: Instant) {
     loop {
         let due = Instant::now() + LAG_PROBE;
         tokio::time::sleep_until(due.into()).await;
-        stats
-            .lag_nanos
-            .store(due.elapsed().as_nanos() as u64, Ordering::Relaxed);
+        stats.record_lag(due.elapsed(), started.elapsed());
     }
 }

@@ -34,14 +34,8 @@ pub(super) fn stats(text: &mut Text, source: &Source<'_>) {
     text.field("expired_stale_perc", "0.00");
     text.fields(&["expired_time_cap_reached_count", "expire_cycle_cpu_milliseconds"], 0);
     text.field("evicted_keys", counters.evicted);
-    text.fields(
-        &[
-            "evicted_clients",
-            "total_eviction_exceeded_time",
-            "current_eviction_exceeded_time",
-        ],
-        0,
-    );
+    text.field("evicted_clients", totals.evicted_clients.load(Ordering::Relaxed));
+    text.fields(&["total_eviction_exceeded_time", "current_eviction_exceeded_time"], 0);
     text.field("keyspace_hits", counters.hits);
     text.field("keyspace_misses", counters.misses);
     absent(text);
@@ -65,7 +59,11 @@ pub(super) fn stats(text: &mut Text, source: &Source<'_>) {
         totals.out_of_memory.load(Ordering::Relaxed),
     );
     text.field("larder_protocol_errors", sum(|worker| &worker.protocol_errors));
-    text.field("larder_buffer_limit_disconnections", sum(|worker| &worker.limit_closes));
+    let soft = totals.soft_limit_closes.load(Ordering::Relaxed);
+    text.field(
+        "larder_buffer_limit_disconnections",
+        sum(|worker| &worker.limit_closes) + soft,
+    );
     text.field("larder_handler_panics", sum(|worker| &worker.panics));
 }
 

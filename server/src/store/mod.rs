@@ -245,11 +245,16 @@ impl Keyspace {
         evicted
     }
 
-    /// Reclaims expired keys of one stripe, visiting at most `budget` buckets.
-    pub fn reclaim_expired(&self, index: usize, now_ms: u64, budget: usize) -> usize {
+    /// Reclaims expired keys of one stripe, visiting at most `budget` buckets; returns how many went, and how
+    /// many with a deadline are left.
+    pub fn reclaim_expired(&self, index: usize, now_ms: u64, budget: usize) -> (usize, usize) {
         let mut stripe = self.lock(index);
+        let volatile = stripe.volatile();
+        if volatile == 0 {
+            return (0, 0);
+        }
         let removed = stripe.reclaim_expired(now_ms, budget);
         self.publish_if_far(&mut stripe);
-        removed
+        (removed, volatile.saturating_sub(removed))
     }
 }

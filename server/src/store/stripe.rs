@@ -105,6 +105,11 @@ impl Stripe {
             })
     }
 
+    /// How many keys have a deadline, over all databases.
+    pub(super) fn volatile(&self) -> usize {
+        self.tables.iter().flatten().map(|table| table.volatile()).sum()
+    }
+
     pub(super) fn table(&self, table: usize) -> Option<&Table> {
         self.tables[table].as_deref()
     }
