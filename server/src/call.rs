@@ -3,8 +3,8 @@
 use crate::client::Client;
 use crate::command::Command;
 use crate::node::Node;
-use crate::resp::decode::Args;
 use crate::resp::encode::Reply;
+use crate::resp::request::Args;
 use crate::stats::WorkerStats;
 use crate::store::{Store, WrongType};
 use std::borrow::Cow;

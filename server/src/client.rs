@@ -1,8 +1,8 @@
 //! A connection as commands see it (`Client`), and as the rest of the node does (`Peer`).
 
 use crate::command::{Command, Flags};
-use crate::resp::decode::OwnedArgs;
 use crate::resp::encode::{Output, Version};
+use crate::resp::request::OwnedArgs;
 use crate::store::Dirty;
 use dashmap::DashMap;
 use std::collections::HashSet;

@@ -8,8 +8,9 @@
 use crate::client::Client;
 use crate::dispatch::{self, Prepared, Ran};
 use crate::node::{Node, unix_ms};
-use crate::resp::decode::{Args, Batch, Decoder, Limits};
+use crate::resp::decode::{Decoder, Limits};
 use crate::resp::encode::{Output, Reply};
+use crate::resp::request::{Args, Batch};
 use crate::stats::WorkerStats;
 use crate::worker::{self, Buffers, INPUT_BYTES, Scene, Socket, Worker};
 use bytes::Bytes;

@@ -11,7 +11,7 @@ use crate::commands::client::version_number;
 use crate::commands::{monitor, transaction};
 use crate::config::Settings;
 use crate::node::Node;
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 use crate::slowlog::{Slow, cut_args};
 use crate::store::Keyspace;
 use crate::worker::Scene;

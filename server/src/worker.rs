@@ -9,7 +9,7 @@ use crate::config::Settings;
 use crate::connection::{Connection, Stream};
 use crate::dispatch::Prepared;
 use crate::node::{Node, eviction, unix_ms};
-use crate::resp::decode::Batch;
+use crate::resp::request::Batch;
 use crate::resp::{Args, Output, Reply};
 use crate::stats::WorkerStats;
 use crate::store::eviction::Eviction;

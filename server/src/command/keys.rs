@@ -160,7 +160,7 @@ impl<T: AsRef<[u8]>> Args for &[T] {
     }
 }
 
-impl Args for crate::resp::decode::Args<'_> {
+impl Args for crate::resp::request::Args<'_> {
     fn count(&self) -> usize {
         self.len()
     }

@@ -124,7 +124,7 @@ struct Hello<'a> {
 }
 
 impl<'a> Hello<'a> {
-    fn parse(args: crate::resp::decode::Args<'a>) -> Result<Hello<'a>, Error> {
+    fn parse(args: crate::resp::request::Args<'a>) -> Result<Hello<'a>, Error> {
         let mut hello = Hello::default();
         let Some(version) = args.get(1) else { return Ok(hello) };
         hello.version = match parse_i64(version) {

@@ -5,7 +5,7 @@ use crate::client::{Client, Peer, flag as peer_flag};
 use crate::command::{self, Command, flag};
 use crate::config::{Settings, is_secret};
 use crate::node::Node;
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 use crate::text::quote_into;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -111,7 +111,7 @@ fn redact_hello(shown: &mut [&[u8]]) {
 #[cfg(test)]
 mod tests {
     use super::shown;
-    use crate::resp::decode::OwnedArgs;
+    use crate::resp::request::OwnedArgs;
 
     fn line(request: &str, mask: bool) -> String {
         let args = request

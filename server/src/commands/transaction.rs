@@ -12,7 +12,7 @@ use crate::config::Settings;
 use crate::dispatch;
 use crate::node::Node;
 use crate::resp::Reply;
-use crate::resp::decode::{Args, OwnedArgs};
+use crate::resp::request::{Args, OwnedArgs};
 use crate::store::eviction::Eviction;
 use crate::store::{Keyspace, Store};
 use std::sync::atomic::Ordering;

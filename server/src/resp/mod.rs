@@ -2,6 +2,7 @@
 
 pub mod decode;
 pub mod encode;
+pub mod request;
 
-pub use decode::Args;
 pub use encode::{Output, Reply, Version};
+pub use request::Args;

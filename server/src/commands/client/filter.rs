@@ -2,7 +2,7 @@
 
 use crate::call::Error;
 use crate::client::Peer;
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 use crate::text::parse_i64;
 
 /// A class of connections, as TYPE names it.
@@ -112,7 +112,7 @@ impl<'a> Filter<'a> {
 mod tests {
     use super::super::line::tests::peer;
     use super::Filter;
-    use crate::resp::decode::OwnedArgs;
+    use crate::resp::request::OwnedArgs;
     use bytes::Bytes;
 
     fn owned(request: &str) -> OwnedArgs {

@@ -2,7 +2,7 @@
 
 use crate::call::{Call, Error, Outcome};
 use crate::commands::expiry::{Unit, parse_instant};
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 
 /// Under which of its conditions EXPIRE may change a key; all that are set must hold.
 #[derive(Clone, Copy, Default)]

@@ -2,8 +2,8 @@
 //! millions of keys holds nobody up who needs the keyspace.
 
 use crate::call::{Call, Error, Outcome};
-use crate::resp::decode::Args;
 use crate::resp::encode::{Output, Reply, Version};
+use crate::resp::request::Args;
 use crate::text::{Glob, format_u64, number::INT_BYTES, parse_i64};
 
 /// Keys that were found, as they will be sent.

@@ -3,7 +3,7 @@
 use crate::call::{Call, Error, Outcome};
 use crate::lcs::{Lcs, Match, Want};
 use crate::resp::Reply;
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 use crate::store::{Store, Text};
 use crate::text::parse_i64;
 use bytes::Bytes;

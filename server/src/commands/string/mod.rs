@@ -21,7 +21,7 @@ pub use set::{psetex, set, setex, setnx};
 
 use crate::call::Error;
 use crate::node::Node;
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 use crate::store::{Key, NewValue, Text};
 
 /// A string of this length is allowed whatever the settings: it is the least that `proto-max-bulk-len`

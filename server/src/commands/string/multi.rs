@@ -4,7 +4,7 @@ use super::options::{Condition, Grammar, Options};
 use super::value;
 use crate::call::{Call, Error, Outcome};
 use crate::commands::expiry::Expiry;
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 use crate::store::Store;
 use crate::text::parse_i64;
 

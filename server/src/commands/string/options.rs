@@ -3,7 +3,7 @@
 use super::compare::Comparison;
 use crate::call::Error;
 use crate::commands::expiry::Expiry;
-use crate::resp::decode::Args;
+use crate::resp::request::Args;
 use crate::store::Key;
 
 /// When to store.

@@ -9,99 +9,24 @@
 //!
 //! Hash bits: 0..32 bucket, 32..40 tag; the bits above choose the stripe.
 
+mod bucket;
+mod growth;
+mod hint;
+mod scan;
+
+pub(super) use hint::Hint;
+pub(super) use scan::scan_order;
+
+use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, prefetch, tag_of};
+
 use super::arena::{Arena, Handle, Pool};
 use super::entry::{self, Entry, Parts};
 use super::value::{Text, Value};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-const LANES: usize = 12;
 /// Buckets of the first segment, which a table has from its first entry on.
 const FIRST: usize = 64;
-/// Average entries per bucket, times two, at which a bucket is added. At 7.5 a bucket overflows
-/// seldom even at the end of a round, and an entry's share of the table is 10 bytes.
-const GROW_AT: usize = 15;
-/// The same for taking a bucket away: far enough below that a size at rest does not flap.
-const SHRINK_AT: usize = 5;
-/// Marks a bucket number as one of the overflow buckets.
-const OVERFLOW: u32 = 1 << 31;
-
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Bucket {
-    tags: Tags,
-    handles: [u32; LANES],
-}
-
-/// Twelve tags, and above them the next overflow bucket plus 1; 0 ends the chain. A tag of 0 is an
-/// empty lane.
-#[derive(Clone, Copy)]
-struct Tags(u128);
-
-const EMPTY: Bucket = Bucket {
-    tags: Tags(0),
-    handles: [0; LANES],
-};
-
-impl Tags {
-    /// A bit for each lane whose tag is `tag`.
-    #[inline]
-    #[cfg(target_arch = "x86_64")]
-    fn matches(self, tag: u8) -> u32 {
-        use std::arch::x86_64::{_mm_cmpeq_epi8, _mm_movemask_epi8, _mm_set_epi64x, _mm_set1_epi8};
-        // SAFETY: every x86-64 processor has SSE2, and these work on values alone.
-        #[allow(unused_unsafe, reason = "safe since Rust 1.87 where SSE2 is on by default")]
-        let mask = unsafe {
-            let tags = _mm_set_epi64x((self.0 >> 64) as i64, self.0 as i64);
-            _mm_movemask_epi8(_mm_cmpeq_epi8(tags, _mm_set1_epi8(tag as i8)))
-        };
-        mask as u32 & ((1 << LANES) - 1)
-    }
-
-    /// A bit for each lane whose tag is `tag`.
-    #[cfg(not(target_arch = "x86_64"))]
-    fn matches(self, tag: u8) -> u32 {
-        (0..LANES).fold(0, |mask, lane| mask | u32::from(self.get(lane) == tag) << lane)
-    }
-
-    fn get(self, lane: usize) -> u8 {
-        (self.0 >> (lane * 8)) as u8
-    }
-
-    fn set(&mut self, lane: usize, tag: u8) {
-        self.0 = self.0 & !(0xff << (lane * 8)) | u128::from(tag) << (lane * 8);
-    }
-
-    /// The bucket that goes on where this one is full.
-    #[inline]
-    fn next(self) -> Option<u32> {
-        ((self.0 >> 96) as u32).checked_sub(1).map(|index| index | OVERFLOW)
-    }
-
-    fn set_next(&mut self, index: Option<u32>) {
-        let link = index.map_or(0, |index| index + 1);
-        self.0 = self.0 & ((1 << 96) - 1) | u128::from(link) << 96;
-    }
-}
-
-impl Bucket {
-    fn clear_lane(&mut self, lane: usize) -> (u8, u32) {
-        let old = (self.tags.get(lane), self.handles[lane]);
-        self.set_lane(lane, 0, 0);
-        old
-    }
-
-    fn set_lane(&mut self, lane: usize, tag: u8, raw: u32) {
-        self.tags.set(lane, tag);
-        self.handles[lane] = raw;
-    }
-}
-
-/// The first lane of a mask.
-#[inline]
-fn lane(mask: u32) -> Option<usize> {
-    (mask != 0).then(|| mask.trailing_zeros() as usize)
-}
 
 /// Where an entry stands: good until the table changes.
 #[derive(Clone, Copy)]
@@ -136,16 +61,6 @@ pub(super) struct Table {
     apart: usize,
     apart_bytes: usize,
     index_bytes: usize,
-}
-
-/// Where in the order of a scan a hash comes.
-pub(super) fn scan_order(hash: u64) -> u32 {
-    (hash as u32).reverse_bits()
-}
-
-#[inline]
-fn tag_of(hash: u64) -> u8 {
-    ((hash >> 32) as u8).max(1)
 }
 
 impl Table {
@@ -387,9 +302,7 @@ impl Table {
         let handle = self.place_entry(parts);
         self.link(self.home(hash), tag_of(hash), handle);
         self.len += 1;
-        if self.len * 2 > self.buckets as usize * GROW_AT {
-            self.split(rehash);
-        }
+        self.grow(rehash);
     }
 
     /// Replaces the entry at `place` by one with the same key, in place where it fits. The old boxed
@@ -425,9 +338,7 @@ impl Table {
         self.unlink(self.home(hash), place);
         self.len -= 1;
         let value = self.release(place.handle);
-        if self.buckets > 1 && self.len * 2 < self.buckets as usize * SHRINK_AT {
-            self.merge(rehash);
-        }
+        self.shrink(rehash);
         value
     }
 
@@ -549,199 +460,6 @@ impl Table {
         self.arena.free(handle);
         value
     }
-
-    fn link(&mut self, home: u32, tag: u8, handle: Handle) {
-        let mut number = home;
-        let lane = loop {
-            if let Some(lane) = lane(self.bucket(number).tags.matches(0)) {
-                break lane;
-            }
-            number = match self.next(number) {
-                Some(next) => next,
-                None => self.add_overflow(number),
-            };
-        };
-        self.bucket_mut(number).set_lane(lane, tag, handle.get());
-    }
-
-    fn add_overflow(&mut self, last: u32) -> u32 {
-        let index = self.free_overflow.pop().unwrap_or_else(|| {
-            self.overflow.push(EMPTY);
-            self.weigh_index();
-            (self.overflow.len() - 1) as u32
-        });
-        self.bucket_mut(last).tags.set_next(Some(index));
-        index | OVERFLOW
-    }
-
-    /// Empties the lane at `place`, filling the hole from the end of the chain.
-    fn unlink(&mut self, home: u32, place: Place) {
-        let (mut before, mut last) = (None, home);
-        while let Some(next) = self.next(last) {
-            (before, last) = (Some(last), next);
-        }
-        let (hole, lane) = (place.bucket, place.lane as usize);
-        let Some(before) = before else {
-            self.bucket_mut(hole).clear_lane(lane);
-            return;
-        };
-        let source = self.bucket_mut(last);
-        let from = source
-            .handles
-            .iter()
-            .rposition(|&raw| raw != 0)
-            .expect("an overflow bucket is never empty");
-        let (tag, raw) = source.clear_lane(from);
-        let emptied = source.handles.iter().all(|&raw| raw == 0);
-        if (last, from) != (hole, lane) {
-            self.bucket_mut(hole).set_lane(lane, tag, raw);
-        }
-        if emptied {
-            self.bucket_mut(before).tags.set_next(None);
-            self.free_overflow.push(last & !OVERFLOW);
-        }
-    }
-
-    /// Takes every handle of a chain and leaves it empty.
-    fn drain_chain(&mut self, home: u32, out: &mut Vec<Handle>) {
-        let mut number = home;
-        loop {
-            let next = self.next(number);
-            let bucket = std::mem::replace(self.bucket_mut(number), EMPTY);
-            out.extend(bucket.handles.iter().filter_map(|&raw| Handle::new(raw)));
-            if number & OVERFLOW != 0 {
-                self.free_overflow.push(number & !OVERFLOW);
-            }
-            match next {
-                Some(next) => number = next,
-                None => return,
-            }
-        }
-    }
-
-    fn relink(&mut self, moved: &[Handle], rehash: impl Fn(&[u8]) -> u64) {
-        for &handle in moved {
-            prefetch(self.arena.block(handle).as_ptr());
-        }
-        for &handle in moved {
-            let hash = rehash(self.at(handle).key());
-            self.link(self.home(hash), tag_of(hash), handle);
-        }
-    }
-
-    fn split(&mut self, rehash: impl Fn(&[u8]) -> u64) {
-        if self.buckets == OVERFLOW - 1 {
-            return;
-        }
-        let round = self.buckets.ilog2();
-        let source = self.buckets - (1 << round);
-        if self.buckets as usize == FIRST + (self.segments.len() << self.segment_shift) {
-            self.add_segment();
-        }
-        let mut moved = Vec::with_capacity(2 * LANES);
-        self.drain_chain(source, &mut moved);
-        self.set_buckets(self.buckets + 1);
-        self.relink(&moved, rehash);
-    }
-
-    fn add_segment(&mut self) {
-        let buckets = self.arena.pool().take().cast::<Bucket>();
-        for index in 0..1 << self.segment_shift {
-            // SAFETY: the slab is ours, large enough and aligned to a cache line.
-            unsafe { buckets.add(index).write(EMPTY) };
-        }
-        self.segments.push(Segment { buckets });
-        self.weigh_index();
-    }
-
-    fn drop_segment(&mut self) {
-        if let Some(segment) = self.segments.pop() {
-            // SAFETY: it came from the pool, and no bucket number refers to it any more.
-            unsafe { self.arena.pool().give(segment.buckets.cast()) };
-            self.weigh_index();
-        }
-    }
-
-    fn merge(&mut self, rehash: impl Fn(&[u8]) -> u64) {
-        let mut moved = Vec::with_capacity(2 * LANES);
-        self.drain_chain(self.buckets - 1, &mut moved);
-        self.set_buckets(self.buckets - 1);
-        // One segment stays in hand, so that a size at a segment's edge does not allocate each time.
-        let in_hand = FIRST + (self.segments.len().saturating_sub(2) << self.segment_shift);
-        if self.segments.len() > 1 && (self.buckets as usize) < in_hand {
-            self.drop_segment();
-        }
-        self.relink(&moved, rehash);
-        if self.free_overflow.len() == self.overflow.len() {
-            self.overflow = Vec::new();
-            self.free_overflow = Vec::new();
-            self.weigh_index();
-        }
-    }
-
-    /// Visits the entries whose bucket stands at `cursor` and returns the cursor of the next bucket,
-    /// or `None` after the last.
-    ///
-    /// The cursor is a hash with its bits reversed: it moves through the hash space, not through bucket
-    /// numbers, so an entry that is there from begin to end of a scan is seen however the table grows or
-    /// shrinks meanwhile (the idea of Pieter Noordhuis's `dictScan`, for linear hashing).
-    pub(super) fn scan(&self, cursor: u32, mut visit: impl FnMut(Place)) -> Option<u32> {
-        let hash = cursor.reverse_bits();
-        let home = self.home(u64::from(hash));
-        let mut number = home;
-        loop {
-            let bucket = self.bucket(number);
-            for (lane, &raw) in bucket.handles.iter().enumerate() {
-                if let Some(handle) = Handle::new(raw) {
-                    visit(Place {
-                        bucket: number,
-                        lane: lane as u8,
-                        handle,
-                    });
-                }
-            }
-            match self.next(number) {
-                Some(next) => number = next,
-                None => break,
-            }
-        }
-        let bits = self.bits_of(home);
-        if bits == 0 {
-            return None;
-        }
-        let step = 1u32 << (32 - bits);
-        (cursor & !(step - 1)).checked_add(step)
-    }
-
-    /// Whether `cursor` stands at the beginning of its bucket. If it does not, the bucket was merged from
-    /// several of which some were scanned already: those entries whose [`scan_order`] is below the cursor.
-    pub(super) fn begins_bucket(&self, cursor: u32) -> bool {
-        let home = self.home(u64::from(cursor.reverse_bits()));
-        cursor << self.bits_of(home) == 0
-    }
-
-    /// How many bits of a hash tell that it belongs to a bucket.
-    fn bits_of(&self, home: u32) -> u32 {
-        let round = self.buckets.ilog2();
-        let split = home >= 1 << round || home + (1 << round) < self.buckets;
-        round + u32::from(split)
-    }
-
-    /// Some entry, each about as likely, from a random number; `None` if the table is empty.
-    pub(super) fn sample(&self, random: u64) -> Option<Place> {
-        if self.len == 0 {
-            return None;
-        }
-        let mut cursor = random as u32;
-        loop {
-            let mut found: Vec<Place> = Vec::new();
-            let next = self.scan(cursor, |place| found.push(place));
-            if !found.is_empty() {
-                return Some(found[(random >> 32) as usize % found.len()]);
-            }
-            cursor = next.unwrap_or(0);
-        }
-    }
 }
 
 impl Drop for Table {
@@ -757,49 +475,4 @@ impl Drop for Table {
             self.drop_segment();
         }
     }
-}
-
-/// Where the buckets of a table were when it was last seen. Good for guesses only: nothing is read
-/// through it, so it may be out of date.
-#[derive(Default)]
-pub(super) struct Hint {
-    first: usize,
-    segments: Vec<usize>,
-    shift: u32,
-    buckets: u32,
-    wide_mask: u32,
-}
-
-impl Hint {
-    /// Asks the cache for the bucket that `hash` most likely belongs to.
-    #[inline]
-    pub(super) fn prefetch_bucket(&self, hash: u64) {
-        let wide = hash as u32 & self.wide_mask;
-        let number = if wide < self.buckets {
-            wide
-        } else {
-            wide & (self.wide_mask >> 1)
-        } as usize;
-        let (base, index) = match number.checked_sub(FIRST) {
-            None => (Some(&self.first), number),
-            Some(beyond) => (
-                self.segments.get(beyond >> self.shift),
-                beyond & ((1 << self.shift) - 1),
-            ),
-        };
-        if let Some(base) = base {
-            prefetch((base + index * size_of::<Bucket>()) as *const Bucket);
-        }
-    }
-}
-
-#[inline]
-fn prefetch<T>(pointer: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing the program can see and cannot fault.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(pointer.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = pointer;
 }
