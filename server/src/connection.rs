@@ -38,6 +38,22 @@ const PIECES: usize = 64;
 /// What is reserved ahead for a large argument; the rest as it arrives, so that a claim costs nothing.
 const RESERVE_BYTES: usize = 1 << 20;
 
+/// What a connection reads from and writes to.
+pub(crate) trait Transport: Unpin {
+    /// Reads what there is, as far as `buffer` has room; nothing at the end of the stream.
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
+
+    /// Reads at most `limit` bytes behind what `buffer` holds.
+    fn poll_append(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>>;
+
+    /// Whether the peer has closed its side with nothing left to read; if not, `cx` is woken when something
+    /// comes. May not be known.
+    fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool;
+
+    /// Writes from the front of `output` and returns how many bytes.
+    fn poll_write(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>>;
+}
+
 /// A socket of either kind.
 pub(crate) enum Stream {
     Tcp(TcpStream),
@@ -52,7 +68,9 @@ impl Stream {
             Socket::Unix(socket) => Stream::Unix(UnixStream::from_std(socket)?),
         })
     }
+}
 
+impl Transport for Stream {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self {
             Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -60,7 +78,6 @@ impl Stream {
         }
     }
 
-    /// Reads at most `limit` bytes behind what `buffer` holds.
     fn poll_append(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
         use bytes::BufMut;
         let mut buffer = buffer.limit(limit);
@@ -70,8 +87,7 @@ impl Stream {
         }
     }
 
-    /// Whether the peer has closed its side with nothing left to read; if not, `cx` is woken when something
-    /// comes. Not known of a Unix socket.
+    /// Not known of a Unix socket.
     fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool {
         let mut byte = [0];
         match self {
@@ -147,8 +163,8 @@ enum Rest {
 }
 
 /// A connection and all that it keeps between turns.
-pub(crate) struct Connection {
-    stream: Stream,
+pub(crate) struct Connection<T: Transport> {
+    stream: T,
     client: Client,
     node: Arc<Node>,
     stats: Arc<WorkerStats>,
@@ -167,7 +183,7 @@ pub(crate) struct Connection {
     unauthenticated_bytes: usize,
 }
 
-impl Future for Connection {
+impl<T: Transport> Future for Connection<T> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
@@ -176,8 +192,8 @@ impl Future for Connection {
     }
 }
 
-impl Connection {
-    pub(crate) fn new(stream: Stream, client: Client, node: Arc<Node>) -> Connection {
+impl<T: Transport> Connection<T> {
+    pub(crate) fn new(stream: T, client: Client, node: Arc<Node>) -> Connection<T> {
         let stats = Arc::clone(&node.workers[client.peer.worker]);
         Connection {
             stream,
@@ -195,7 +211,13 @@ impl Connection {
         }
     }
 
-    fn poll_turns(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
+    /// What it reads from and writes to.
+    pub(crate) fn transport(&mut self) -> &mut T {
+        &mut self.stream
+    }
+
+    /// Turns until it must wait or has used up its share of the worker; ready when the connection has ended.
+    pub(crate) fn poll_turns(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
         self.client.peer.register(cx.waker());
         worker.refresh();
         let mut commands = 0;
@@ -248,7 +270,7 @@ impl Connection {
             Input::Parked(parked) => &parked.batch,
             Input::Shared(_) | Input::Own(_) => &*batch,
         };
-        let (stop, ended) = self.execute(worker, bytes, run, output, now);
+        let (stop, ended) = execute(worker, &mut self.client, bytes, run, output, now);
         let decoded = match decoded {
             // It was decoded before the AUTH in front of it had run: look again.
             Err(error) if error.is_for_unauthenticated() && self.client.authenticated => {
@@ -365,28 +387,6 @@ impl Connection {
         let result = self.decoder.decode(input, limits, batch, TURN_COMMANDS);
         self.more = result.is_ok() && batch.requests().len() == TURN_COMMANDS;
         result
-    }
-
-    /// Runs the requests in order. A handler's panic ends the connection, not the worker.
-    fn execute(
-        &mut self,
-        worker: &mut Worker,
-        input: &[u8],
-        batch: &Batch,
-        output: &mut Output,
-        now: Instant,
-    ) -> (Stop, Instant) {
-        let now_ms = worker.wall_ms(now);
-        let mut scene = worker.scene(&mut self.client, output, now_ms);
-        let ran = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
-        dispatch::publish(&scene);
-        drop(scene);
-        ran.unwrap_or_else(|_| {
-            self.stats.panics.add(1);
-            tracing::error!(client = %self.client.peer.address, "a command panicked; its connection is closed");
-            self.client.close = true;
-            (Stop::Finished, Instant::now())
-        })
     }
 
     /// What of the input must be kept for another turn.
@@ -545,6 +545,28 @@ impl Connection {
     }
 }
 
+/// Runs the requests in order. A handler's panic ends the connection, not the worker.
+fn execute(
+    worker: &mut Worker,
+    client: &mut Client,
+    input: &[u8],
+    batch: &Batch,
+    output: &mut Output,
+    now: Instant,
+) -> (Stop, Instant) {
+    let now_ms = worker.wall_ms(now);
+    let mut scene = worker.scene(client, output, now_ms);
+    let ran = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
+    dispatch::publish(&scene);
+    drop(scene);
+    ran.unwrap_or_else(|_| {
+        worker.stats.panics.add(1);
+        tracing::error!(client = %client.peer.address, "a command panicked; its connection is closed");
+        client.close = true;
+        (Stop::Finished, Instant::now())
+    })
+}
+
 /// Runs a batch, window by window: look up and hash all, fetch their buckets, fetch their entries, run.
 fn execute_windows<'w>(
     scene: &mut Scene<'w>,
@@ -615,7 +637,7 @@ fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
     }
 }
 
-impl Drop for Connection {
+impl<T: Transport> Drop for Connection<T> {
     fn drop(&mut self) {
         let peer = &self.client.peer;
         if let Some(ticket) = self.ticket {

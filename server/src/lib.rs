@@ -9,6 +9,7 @@ pub mod config;
 mod connection;
 mod dispatch;
 pub mod housekeeping;
+pub mod in_process;
 pub mod info;
 pub mod latency;
 pub mod lcs;

@@ -147,7 +147,7 @@ pub(crate) fn with<R>(work: impl FnOnce(&mut Worker) -> R) -> R {
 }
 
 impl Worker {
-    fn new(index: usize, node: Arc<Node>) -> Worker {
+    pub(crate) fn new(index: usize, node: Arc<Node>) -> Worker {
         let settings = node.config.settings();
         Worker {
             stats: Arc::clone(&node.workers[index]),
