@@ -6,118 +6,27 @@
 //! next turn; everything else lies in buffers of the worker.
 
 use crate::client::Client;
-use crate::dispatch::{self, Prepared, Ran};
 use crate::node::{Node, unix_ms};
 use crate::resp::decode::{Decoder, Limits};
 use crate::resp::encode::{Output, Reply};
-use crate::resp::request::{Args, Batch};
+use crate::resp::request::Batch;
 use crate::stats::WorkerStats;
-use crate::worker::{self, Buffers, INPUT_BYTES, Scene, Socket, Worker};
+use crate::transport::Transport;
+use crate::turn::{Stop, TURN_COMMANDS, TURN_TIME, execute};
+use crate::worker::{self, Buffers, INPUT_BYTES, Worker};
 use bytes::Bytes;
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
-use tokio::net::{TcpStream, UnixStream};
+use std::time::Instant;
+use tokio::io::ReadBuf;
 
-/// A turn ends after this many commands, bytes of replies or time, so that one connection cannot hold
-/// the worker.
-const TURN_COMMANDS: usize = 128;
-const TURN_OUTPUT_BYTES: usize = 256 * 1024;
-const TURN_TIME: Duration = Duration::from_micros(200);
-/// Commands whose keys are fetched into the cache together; more would push each other out.
-const WINDOW: usize = 32;
 /// A leftover up to this size is copied before the next read instead of being read behind.
 const COPY_BYTES: usize = 16 * 1024;
-/// Pieces of one vectored write.
-const PIECES: usize = 64;
 /// What is reserved ahead for a large argument; the rest as it arrives, so that a claim costs nothing.
 const RESERVE_BYTES: usize = 1 << 20;
-
-/// What a connection reads from and writes to.
-pub(crate) trait Transport: Unpin {
-    /// Reads what there is, as far as `buffer` has room; nothing at the end of the stream.
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>>;
-
-    /// Reads at most `limit` bytes behind what `buffer` holds.
-    fn poll_append(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>>;
-
-    /// Whether the peer has closed its side with nothing left to read; if not, `cx` is woken when something
-    /// comes. May not be known.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool;
-
-    /// Writes from the front of `output` and returns how many bytes.
-    fn poll_write(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>>;
-}
-
-/// A socket of either kind.
-pub(crate) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl Stream {
-    /// Registers the socket with this thread's runtime.
-    pub(crate) fn open(socket: Socket) -> io::Result<Stream> {
-        Ok(match socket {
-            Socket::Tcp(socket) => Stream::Tcp(TcpStream::from_std(socket)?),
-            Socket::Unix(socket) => Stream::Unix(UnixStream::from_std(socket)?),
-        })
-    }
-}
-
-impl Transport for Stream {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Stream::Unix(stream) => Pin::new(stream).poll_read(cx, buffer),
-        }
-    }
-
-    fn poll_append(&mut self, cx: &mut Context<'_>, buffer: &mut Vec<u8>, limit: usize) -> Poll<io::Result<usize>> {
-        use bytes::BufMut;
-        let mut buffer = buffer.limit(limit);
-        match self {
-            Stream::Tcp(stream) => pin!(stream.read_buf(&mut buffer)).poll(cx),
-            Stream::Unix(stream) => pin!(stream.read_buf(&mut buffer)).poll(cx),
-        }
-    }
-
-    /// Not known of a Unix socket.
-    fn poll_gone(&mut self, cx: &mut Context<'_>) -> bool {
-        let mut byte = [0];
-        match self {
-            Stream::Tcp(stream) => matches!(
-                stream.poll_peek(cx, &mut ReadBuf::new(&mut byte)),
-                Poll::Ready(Ok(0) | Err(_))
-            ),
-            Stream::Unix(_) => false,
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>> {
-        match (self, output.contiguous()) {
-            (Stream::Tcp(stream), Some(bytes)) => Pin::new(stream).poll_write(cx, bytes),
-            (Stream::Unix(stream), Some(bytes)) => Pin::new(stream).poll_write(cx, bytes),
-            (stream, None) => stream.poll_write_pieces(cx, output),
-        }
-    }
-
-    // Apart, so that a plain write does not prepare the pieces.
-    #[inline(never)]
-    fn poll_write_pieces(&mut self, cx: &mut Context<'_>, output: &Output) -> Poll<io::Result<usize>> {
-        let mut pieces = [io::IoSlice::new(&[]); PIECES];
-        let used = output.pieces(&mut pieces);
-        match self {
-            Stream::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, &pieces[..used]),
-            Stream::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, &pieces[..used]),
-        }
-    }
-}
 
 /// A large argument that is being read straight into its own allocation.
 struct Large {
@@ -139,17 +48,6 @@ enum Input {
     Own(Vec<u8>),
     /// Decoded in an earlier turn.
     Parked(Parked),
-}
-
-/// How a turn ended.
-#[derive(PartialEq, Eq)]
-enum Stop {
-    /// All requests ran.
-    Finished,
-    /// The request with this number, and those behind it, must run in another turn.
-    Before(usize),
-    /// The same, after the pause in force.
-    PausedBefore(usize),
 }
 
 /// What of a turn's input is kept.
@@ -542,98 +440,6 @@ impl<T: Transport> Connection<T> {
             output.advance(sent);
         }
         Poll::Ready(Ok(()))
-    }
-}
-
-/// Runs the requests in order. A handler's panic ends the connection, not the worker.
-fn execute(
-    worker: &mut Worker,
-    client: &mut Client,
-    input: &[u8],
-    batch: &Batch,
-    output: &mut Output,
-    now: Instant,
-) -> (Stop, Instant) {
-    let now_ms = worker.wall_ms(now);
-    let mut scene = worker.scene(client, output, now_ms);
-    let ran = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
-    dispatch::publish(&scene);
-    drop(scene);
-    ran.unwrap_or_else(|_| {
-        worker.stats.panics.add(1);
-        tracing::error!(client = %client.peer.address, "a command panicked; its connection is closed");
-        client.close = true;
-        (Stop::Finished, Instant::now())
-    })
-}
-
-/// Runs a batch, window by window: look up and hash all, fetch their buckets, fetch their entries, run.
-fn execute_windows<'w>(
-    scene: &mut Scene<'w>,
-    input: &'w [u8],
-    batch: &'w Batch,
-    mut began: Instant,
-) -> (Stop, Instant) {
-    let requests = batch.requests();
-    let turn_began = began;
-    let mut next = 0;
-    while next < requests.len() {
-        let end = requests.len().min(next + WINDOW);
-        let args = |number: usize| batch.args(input, requests[number]);
-        prepare(scene, (next..end).map(args));
-        let mut stop = None;
-        for number in next..end {
-            let prepared = scene.prepared[number - next];
-            if dispatch::run(scene, args(number), prepared) == Ran::Paused {
-                stop = Some(Stop::PausedBefore(number));
-                break;
-            }
-            if scene.call.client.close {
-                stop = Some(Stop::Finished);
-                break;
-            }
-            if scene.call.reply.output().len() >= TURN_OUTPUT_BYTES && number + 1 < requests.len() {
-                stop = Some(Stop::Before(number + 1));
-                break;
-            }
-        }
-        let now = Instant::now();
-        settle(scene, args(next), now - began);
-        began = now;
-        if let Some(stop) = stop {
-            return (stop, now);
-        }
-        next = end;
-        if next < requests.len() && now - turn_began >= TURN_TIME {
-            return (Stop::Before(next), now);
-        }
-    }
-    (Stop::Finished, began)
-}
-
-fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args<'a>>) {
-    let keyspace = &scene.call.node.keyspace;
-    let database = scene.call.client.database;
-    let alone = window.len() == 1;
-    scene.prepared.clear();
-    scene.prepared.extend(window.map(|args| Prepared::new(args, keyspace)));
-    // A single command would wait for the bucket all the same.
-    if !alone {
-        let hashes = scene.prepared.iter().filter_map(Prepared::hash);
-        scene.prefetcher.fetch(keyspace, database, hashes);
-    }
-}
-
-/// Books a window's time on its commands.
-fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
-    let stats = scene.call.stats;
-    stats.turns.add(1);
-    stats.busy_nanos.add(elapsed.as_nanos() as u64);
-    stats.longest_turn_nanos.raise_to(elapsed.as_nanos() as u64);
-    let each = scene.untimed.settle(elapsed, stats, scene.settings.latency_tracking);
-    let threshold = scene.settings.slowlog_log_slower_than;
-    if threshold >= 0 && each / 1000 >= threshold.max(1) as u64 {
-        dispatch::note_slow(scene, first, each / 1000);
     }
 }
 

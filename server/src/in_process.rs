@@ -4,9 +4,10 @@
 //! two ends are buffers in memory. For benchmarks and tests: no node serves anyone through this.
 
 use crate::client::{Client, Origin, Peer, flag};
-use crate::connection::{Connection, Transport};
+use crate::connection::Connection;
 use crate::node::{Node, unix_ms};
 use crate::resp::encode::Output;
+use crate::transport::Transport;
 use crate::worker::Worker;
 use std::io;
 use std::sync::Arc;

@@ -22,5 +22,7 @@ pub mod slowlog;
 pub mod stats;
 pub mod store;
 pub mod text;
+mod transport;
+mod turn;
 pub mod version;
 mod worker;

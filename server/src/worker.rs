@@ -6,7 +6,7 @@
 use crate::call::Call;
 use crate::client::Client;
 use crate::config::Settings;
-use crate::connection::{Connection, Stream};
+use crate::connection::Connection;
 use crate::dispatch::Prepared;
 use crate::node::{Node, eviction, unix_ms};
 use crate::resp::request::Batch;
@@ -14,6 +14,7 @@ use crate::resp::{Args, Output, Reply};
 use crate::stats::WorkerStats;
 use crate::store::eviction::Eviction;
 use crate::store::{Prefetcher, Store};
+use crate::transport::Stream;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
