@@ -1,7 +1,7 @@
 //! The same commands against a real redis-server and Larder, every reply compared byte by byte.
 
 mod runner;
-mod script;
+pub(crate) mod script;
 
 use runner::{Outcome, run_script};
 

@@ -151,7 +151,7 @@ fn parse_step(line: usize, text: &str) -> Result<Step, String> {
 }
 
 /// Splits a line into arguments as redis-cli does, with `{text*N}` for repetition.
-pub(super) fn split_args(line: &str) -> Result<Vec<Vec<u8>>, String> {
+pub(crate) fn split_args(line: &str) -> Result<Vec<Vec<u8>>, String> {
     let mut args = Vec::new();
     let mut rest = line.as_bytes();
     loop {
@@ -171,7 +171,10 @@ pub(super) fn split_args(line: &str) -> Result<Vec<Vec<u8>>, String> {
                 rest = &after[end + 1..];
             }
             _ => {
-                let end = rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len());
+                let end = match rest.iter().position(|&byte| byte == b'}') {
+                    Some(brace) if rest[0] == b'{' => brace + 1,
+                    _ => rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len()),
+                };
                 args.push(repeat(&rest[..end]));
                 rest = &rest[end..];
             }
@@ -199,7 +202,7 @@ fn repeat(word: &[u8]) -> Vec<u8> {
         .and_then(|text| text.strip_suffix('}'))
         .and_then(|text| text.rsplit_once('*'));
     match parts.and_then(|(unit, count)| Some((unit, count.parse::<usize>().ok()?))) {
-        Some((unit, count)) => unit.as_bytes().repeat(count),
+        Some((unit, count)) => unescape(unit).expect("a unit that repeats").repeat(count),
         None => word.to_vec(),
     }
 }
