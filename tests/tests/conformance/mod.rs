@@ -1,6 +1,8 @@
 //! The same commands against a real redis-server and Larder, every reply compared byte by byte.
 
+mod random;
 mod runner;
+mod scan;
 pub(crate) mod script;
 
 use runner::{Outcome, run_script};

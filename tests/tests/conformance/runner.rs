@@ -238,7 +238,11 @@ fn in_mode(expected: &[u8], mode: Mode) -> Vec<u8> {
     }
 }
 
-fn compare(how: Compare, redis: &Result<Vec<u8>, String>, larder: &Result<Vec<u8>, String>) -> Result<(), String> {
+pub(super) fn compare(
+    how: Compare,
+    redis: &Result<Vec<u8>, String>,
+    larder: &Result<Vec<u8>, String>,
+) -> Result<(), String> {
     if redis == larder && redis.is_ok() {
         return Ok(());
     }
