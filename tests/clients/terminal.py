@@ -57,8 +57,8 @@ def line(typed, hint, shown):
 line((b"set ", b"a 1"), b"key value", b"OK")
 line((b"get ", b"a"), b"key", b'"1"')
 line((b"getbit ", b"a 2"), b"key offset", b"(integer) 1")
-line((b"help getrange", b""), b"getrange", b"summary: ")
-line((b"help @string", b""), b"@string", b"APPEND key value")
+line((b"help getrange", b""), b"getrange", b"summary:")
+line((b"help @string", b""), b"@string", b"APPEND")
 # The tab key completes names.
 line((b"strl\t", b" a"), b"STRLEN", b"(integer) 1")
 terminal.expect(PROMPT)
