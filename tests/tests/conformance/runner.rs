@@ -192,9 +192,14 @@ impl Run<'_> {
         for server in [REDIS, LARDER] {
             let kind = self.servers[server].kind();
             let conn = self.conn(server, step.conn)?;
-            let gone = || conn.call_raw(&[b"EXISTS", key]).is_ok_and(|raw| raw == b":0\r\n");
-            if !wait_until(PATIENCE, gone) {
-                return Err(format!("{kind:?} still has the key"));
+            let mut reply = Vec::new();
+            let gone = || {
+                reply = conn.call_raw(&[b"EXISTS", key]).unwrap_or_default();
+                reply != b":1\r\n"
+            };
+            wait_until(PATIENCE, gone);
+            if reply != b":0\r\n" {
+                return Err(format!("{kind:?} still has the key: {}", escape(&reply)));
             }
         }
         Ok(())
