@@ -177,8 +177,11 @@ pub fn check_with_redis_protocol(bytes: &[u8], resp3: bool) -> Result<(), String
     }
 }
 
-/// The type byte, the text and the position behind the line that starts at `at`.
-fn line(bytes: &[u8], at: usize) -> Result<Option<(u8, &[u8], usize)>, String> {
+/// A line: its type byte, its text, and the position behind it.
+type Line<'a> = (u8, &'a [u8], usize);
+
+/// The line that starts at `at`, if it is complete.
+fn line(bytes: &[u8], at: usize) -> Result<Option<Line<'_>>, String> {
     let Some(rest) = bytes.get(at..) else {
         return Ok(None);
     };

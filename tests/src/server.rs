@@ -74,6 +74,9 @@ impl Server {
         let log = File::create(&log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
         let both = log.try_clone().map_err(|error| error.to_string())?;
         let mut command = tied_to_parent(&program);
+        // What steers the tests must not steer the server.
+        let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LARDER_"));
+        ours.for_each(|(name, _)| drop(command.env_remove(name)));
         command
             .args([
                 "--port",

@@ -74,7 +74,7 @@ fn every_crate_has_a_licence_that_agrees_with_ours() {
     }
     problems.sort();
     problems.dedup();
-    expect_none("crates that may not come in", problems);
+    expect_none("crates that may not come in", &problems);
 }
 
 #[test]
@@ -84,11 +84,11 @@ fn every_dependency_is_pinned_and_comes_from_the_registry() {
     assert!(sources.len() > 20);
     expect_none(
         "sources other than the registry",
-        sources
+        &sources
             .iter()
             .filter(|line| !line.contains("\"registry+"))
             .map(|line| (*line).to_string())
-            .collect(),
+            .collect::<Vec<_>>(),
     );
     let manifest = fs::read_to_string(root().join("Cargo.toml")).expect("Cargo.toml");
     let dependencies = manifest
@@ -99,7 +99,7 @@ fn every_dependency_is_pinned_and_comes_from_the_registry() {
     let unpinned = dependencies.filter(|line| line.contains('=') && !line.contains("\"=") && !line.contains("path ="));
     expect_none(
         "versions that are not pinned with `=`",
-        unpinned.map(str::to_string).collect(),
+        &unpinned.map(str::to_string).collect::<Vec<_>>(),
     );
     for member in ["server", "cluster", "client", "tests"] {
         let text = fs::read_to_string(root().join(member).join("Cargo.toml")).expect("a manifest");
@@ -109,7 +109,7 @@ fn every_dependency_is_pinned_and_comes_from_the_registry() {
             .filter(|line| line.contains("version ="));
         expect_none(
             "versions outside [workspace.dependencies]",
-            versions.map(str::to_string).collect(),
+            &versions.map(str::to_string).collect::<Vec<_>>(),
         );
     }
 }

@@ -11,7 +11,7 @@ const LONGEST_FUNCTION: usize = 70;
 const LONGEST_FILE: usize = 500;
 
 /// Fails with all of `problems`, if there are any.
-fn expect_none(rule: &str, problems: Vec<String>) {
+fn expect_none(rule: &str, problems: &[String]) {
     assert!(problems.is_empty(), "{rule}\n{}", problems.join("\n"));
 }
 
@@ -23,7 +23,7 @@ fn every_file_says_at_its_head_what_it_is_for() {
     });
     expect_none(
         "no purpose line (`//! ...`)",
-        without.map(|source| source.path).collect(),
+        &without.map(|source| source.path).collect::<Vec<_>>(),
     );
 }
 
@@ -97,7 +97,7 @@ fn folders_depend_only_on_what_the_design_allows() {
         }
     }
     problems.dedup();
-    expect_none("dependencies that DESIGN.md forbids", problems);
+    expect_none("dependencies that DESIGN.md forbids", &problems);
 }
 
 /// `std::net::Tcp` stands for TcpStream, TcpListener, ...
@@ -149,7 +149,7 @@ fn the_engine_and_the_rules_read_no_clock_and_no_randomness() {
             }
         }
     }
-    expect_none("time and randomness are passed in", problems);
+    expect_none("time and randomness are passed in", &problems);
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn unsafe_is_where_the_design_allows_it() {
             problems.push(format!("{}:{}", source.path, number + 1));
         }
     }
-    expect_none("`unsafe` outside store/{arena,entry,table}", problems);
+    expect_none("`unsafe` outside store/{arena,entry,table}", &problems);
 }
 
 #[test]
@@ -188,7 +188,7 @@ fn functions_and_files_stay_short() {
             }
         }
     }
-    expect_none("longer than 70 lines (functions) or 500 (files)", problems);
+    expect_none("longer than 70 lines (functions) or 500 (files)", &problems);
 }
 
 #[test]
@@ -225,7 +225,7 @@ fn no_file_names_a_registry_host_or_a_path_of_one_machine() {
             }
         }
     }
-    expect_none("hosts or paths that others do not have", problems);
+    expect_none("hosts or paths that others do not have", &problems);
 }
 
 #[test]
@@ -256,7 +256,7 @@ fn every_relative_link_resolves() {
             }
         }
     }
-    expect_none("links that lead nowhere", problems);
+    expect_none("links that lead nowhere", &problems);
 }
 
 /// Targets of `[text](target)` and `<img src="target">`, outside code.
