@@ -1,3 +1,9 @@
-//! Helpers for tests that span crates.
+//! Helpers for tests that span crates: servers as processes, a client that keeps every reply byte,
+//! a load generator, and the small tools (randomness with a seed, waiting with a deadline) they share.
 
 pub mod load;
+pub mod reply;
+pub mod rng;
+pub mod server;
+pub mod wait;
+pub mod wire;

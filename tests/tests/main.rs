@@ -1,1 +1,7 @@
 //! The one integration binary.
+
+mod clients;
+mod conformance;
+mod decoder;
+mod hostile;
+mod style;

@@ -1,0 +1,366 @@
+//! Random sequences of commands, in random batches and random pieces, against both servers.
+//!
+//! A template is a command with placeholders; one table of weighted templates covers every family.
+//! Deadlines are far away or in the past, so that the clock decides nothing.
+
+use super::runner::compare;
+use super::script::Compare;
+use larder_tests::reply::escape;
+use larder_tests::rng::{Rng, fresh_seed};
+use larder_tests::server::Server;
+use larder_tests::wire::{Conn, encode};
+
+use Compare::{Exact, Near, Sorted, Type};
+
+/// `(weight, how to compare, template)`. Placeholders: K key, V value, I integer, F far TTL,
+/// S far second, M far millisecond, O offset, X index, B bit, P pattern, D database, W bitfield type,
+/// Q float, L bytes that may be large.
+const TEMPLATES: &[(usize, Compare, &str)] = &[
+    (30, Exact, "SET K V"),
+    (3, Exact, "SET K L"),
+    (4, Exact, "SET K I"),
+    (3, Exact, "SET K V EX F"),
+    (3, Exact, "SET K V PX F"),
+    (3, Exact, "SET K V EXAT S"),
+    (3, Exact, "SET K V PXAT M"),
+    (3, Exact, "SET K V NX"),
+    (3, Exact, "SET K V XX"),
+    (3, Exact, "SET K V GET"),
+    (2, Exact, "SET K V NX GET EX F"),
+    (2, Exact, "SET K V XX KEEPTTL GET"),
+    (3, Exact, "SET K V KEEPTTL"),
+    (1, Exact, "SET K V EXAT 1"),
+    (40, Exact, "GET K"),
+    (4, Exact, "GETSET K V"),
+    (4, Exact, "GETDEL K"),
+    (2, Exact, "GETEX K"),
+    (2, Exact, "GETEX K EX F"),
+    (2, Exact, "GETEX K PXAT M"),
+    (2, Exact, "GETEX K PERSIST"),
+    (1, Exact, "GETEX K EXAT 5"),
+    (3, Exact, "SETNX K V"),
+    (2, Exact, "SETEX K F V"),
+    (2, Exact, "PSETEX K F V"),
+    (6, Exact, "MSET K V K V K V"),
+    (3, Exact, "MSETNX K V K V"),
+    (8, Exact, "MGET K K K K"),
+    (6, Exact, "APPEND K V"),
+    (5, Exact, "SETRANGE K O V"),
+    (6, Exact, "GETRANGE K X X"),
+    (1, Exact, "SUBSTR K X X"),
+    (5, Exact, "STRLEN K"),
+    (2, Exact, "LCS K K"),
+    (1, Exact, "LCS K K LEN"),
+    (1, Exact, "LCS K K IDX WITHMATCHLEN"),
+    (8, Exact, "INCR K"),
+    (4, Exact, "DECR K"),
+    (5, Exact, "INCRBY K I"),
+    (4, Exact, "DECRBY K I"),
+    (4, Exact, "INCRBYFLOAT K Q"),
+    (5, Exact, "SETBIT K O B"),
+    (4, Exact, "GETBIT K O"),
+    (3, Exact, "BITCOUNT K"),
+    (2, Exact, "BITCOUNT K X X"),
+    (2, Exact, "BITCOUNT K X X BIT"),
+    (3, Exact, "BITPOS K B"),
+    (2, Exact, "BITPOS K B X"),
+    (2, Exact, "BITPOS K B X X"),
+    (2, Exact, "BITPOS K B X X BIT"),
+    (2, Exact, "BITOP AND K K K"),
+    (2, Exact, "BITOP OR K K K K"),
+    (2, Exact, "BITOP XOR K K K"),
+    (2, Exact, "BITOP NOT K K"),
+    (3, Exact, "BITFIELD K GET W O SET W O I"),
+    (2, Exact, "BITFIELD K OVERFLOW SAT INCRBY W O I"),
+    (2, Exact, "BITFIELD K OVERFLOW FAIL INCRBY W O I GET W O"),
+    (2, Exact, "BITFIELD K INCRBY W O I"),
+    (2, Exact, "BITFIELD_RO K GET W O"),
+    (6, Exact, "DEL K"),
+    (3, Exact, "DEL K K K"),
+    (3, Exact, "UNLINK K K"),
+    (5, Exact, "EXISTS K K"),
+    (2, Exact, "TOUCH K K"),
+    (4, Exact, "TYPE K"),
+    (3, Exact, "RENAME K K"),
+    (3, Exact, "RENAMENX K K"),
+    (3, Exact, "COPY K K"),
+    (2, Exact, "COPY K K REPLACE"),
+    (2, Exact, "COPY K K DB D"),
+    (2, Exact, "COPY K K DB D REPLACE"),
+    (3, Exact, "MOVE K D"),
+    (3, Exact, "SELECT D"),
+    (1, Exact, "SWAPDB D D"),
+    (4, Exact, "DBSIZE"),
+    (2, Sorted, "KEYS P"),
+    (2, Sorted, "SCAN 0 COUNT 100000"),
+    (1, Sorted, "SCAN 0 COUNT 100000 MATCH P TYPE string"),
+    (1, Type, "RANDOMKEY"),
+    (3, Exact, "EXPIRE K F"),
+    (2, Exact, "PEXPIRE K F NX"),
+    (2, Exact, "EXPIREAT K S GT"),
+    (2, Exact, "EXPIREAT K S LT"),
+    (2, Exact, "PEXPIREAT K M XX"),
+    (2, Exact, "PEXPIREAT K M"),
+    (1, Exact, "EXPIRE K -1"),
+    (1, Exact, "PEXPIREAT K 1"),
+    (3, Exact, "PERSIST K"),
+    (3, Near, "TTL K"),
+    (3, Near, "PTTL K"),
+    (3, Near, "EXPIRETIME K"),
+    (3, Near, "PEXPIRETIME K"),
+    (4, Exact, "OBJECT ENCODING K"),
+    (2, Exact, "PING"),
+    (2, Exact, "ECHO V"),
+    (1, Exact, "NOSUCH K"),
+    (1, Exact, "GET"),
+    (6, Exact, "MULTI"),
+    (9, Exact, "EXEC"),
+    (2, Exact, "DISCARD"),
+    (5, Exact, "WATCH K"),
+    (1, Exact, "UNWATCH"),
+    (1, Exact, "RESET"),
+    (1, Exact, "FLUSHDB"),
+];
+
+/// Arguments that commands must refuse or survive; none of them makes a deadline that is near.
+const ODD: &[&str] = &[
+    "",
+    "abc",
+    "-1",
+    "0",
+    "9223372036854775807",
+    "-9223372036854775808",
+    "9223372036854775808",
+    "1.5",
+    " 7",
+    "NX",
+    "*",
+    "\r\n",
+];
+
+struct Generator {
+    rng: Rng,
+    total_weight: usize,
+    /// Inside MULTI replies come nested, so only commands whose reply is determined may go there.
+    in_transaction: bool,
+}
+
+struct Command {
+    args: Vec<Vec<u8>>,
+    compare: Compare,
+}
+
+impl Generator {
+    fn new(seed: u64) -> Self {
+        let total_weight = TEMPLATES.iter().map(|template| template.0).sum();
+        Self {
+            rng: Rng::new(seed),
+            total_weight,
+            in_transaction: false,
+        }
+    }
+
+    fn command(&mut self) -> Command {
+        let (compare, template) = self.template();
+        let mut args: Vec<Vec<u8>> = template.split(' ').map(|word| self.argument(word)).collect();
+        if self.rng.chance(4) {
+            let at = self.rng.below(args.len());
+            match self.rng.below(4) {
+                0 if at > 0 => drop(args.remove(at)),
+                1 => args.push(self.argument("V")),
+                _ if at > 0 => args[at] = self.rng.pick(ODD).as_bytes().to_vec(),
+                _ => {}
+            }
+        }
+        match template {
+            "MULTI" => self.in_transaction = true,
+            // Also when they lost or won an argument: at worst a transaction is thought to be over.
+            "EXEC" | "DISCARD" | "RESET" => self.in_transaction = false,
+            _ => {}
+        }
+        Command { args, compare }
+    }
+
+    fn template(&mut self) -> (Compare, &'static str) {
+        loop {
+            let mut left = self.rng.below(self.total_weight);
+            let found = TEMPLATES.iter().find(|template| {
+                let here = left < template.0;
+                left = left.saturating_sub(template.0);
+                here
+            });
+            let &(_, compare, template) = found.expect("below the sum of all weights");
+            if compare == Exact || !self.in_transaction {
+                return (compare, template);
+            }
+        }
+    }
+
+    fn argument(&mut self, word: &str) -> Vec<u8> {
+        let rng = &mut self.rng;
+        match word {
+            "K" => match rng.below(40) {
+                0 => Vec::new(),
+                1 => b"\x00\r\n\xff".to_vec(),
+                2 => b"a key {tag} that is longer than most keys that people use ".repeat(5),
+                n => format!("k{}", n % 12).into_bytes(),
+            },
+            "V" => self.value(),
+            "L" => {
+                let length = rng.below(60_000);
+                vec![b'a' + (length % 26) as u8; length]
+            }
+            "I" => match rng.below(8) {
+                0 => i64::MAX.to_string(),
+                1 => i64::MIN.to_string(),
+                2 => (rng.next_u64() as i64).to_string(),
+                n => (rng.below(200) as i64 - 100 + n as i64).to_string(),
+            }
+            .into_bytes(),
+            "Q" => rng
+                .pick(&["1.5", "-0.25", "3", "1e3", "0.1", "-7.125", "1e17", "nan", "0.0000001"])
+                .as_bytes()
+                .to_vec(),
+            "F" => (1_000_000 + rng.below(1_000_000)).to_string().into_bytes(),
+            "S" => (33_177_117_420 + rng.below(100) as u64).to_string().into_bytes(),
+            "M" => (33_177_117_420_000 + rng.below(100_000) as u64)
+                .to_string()
+                .into_bytes(),
+            "O" => match rng.below(10) {
+                0 => rng.below(20_000),
+                _ => rng.below(130),
+            }
+            .to_string()
+            .into_bytes(),
+            "X" => (rng.below(60) as i64 - 30).to_string().into_bytes(),
+            "B" => rng.below(2).to_string().into_bytes(),
+            "P" => rng
+                .pick(&["*", "k*", "k1?", "[k]1", "k[^1-5]", "*1*", "", "\\k1"])
+                .as_bytes()
+                .to_vec(),
+            "D" => rng
+                .pick(&["0", "0", "0", "1", "1", "2", "15", "16"])
+                .as_bytes()
+                .to_vec(),
+            "W" => rng
+                .pick(&["u8", "i5", "u1", "i64", "u63", "i13", "u32", "u64"])
+                .as_bytes()
+                .to_vec(),
+            literal => literal.as_bytes().to_vec(),
+        }
+    }
+
+    fn value(&mut self) -> Vec<u8> {
+        let rng = &mut self.rng;
+        match rng.below(12) {
+            0 => Vec::new(),
+            1 => b"3.14".to_vec(),
+            2 => b"-0".to_vec(),
+            3 => i64::MAX.to_string().into_bytes(),
+            4..7 => rng.below(3000).to_string().into_bytes(),
+            7..9 => (0..rng.below(80)).map(|_| rng.next_u64().to_le_bytes()[0]).collect(),
+            9 => b"\x00\xff".repeat(rng.below(400)),
+            n => format!("value {n} {}", rng.below(1 << 20)).into_bytes(),
+        }
+    }
+}
+
+/// Sends `bytes` in pieces, so that frames are cut anywhere.
+fn send_in_pieces(conn: &mut Conn, bytes: &[u8], rng: &mut Rng) {
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let longest = if rng.chance(30) { 20 } else { 20_000 };
+        let (piece, after) = rest.split_at(rest.len().min(1 + rng.below(longest)));
+        conn.send(piece).expect("the server reads");
+        rest = after;
+    }
+}
+
+fn run(seed: u64, commands: usize, resp3: bool) {
+    println!("LARDER_SEED={seed}");
+    let servers = [Server::redis(&[]), Server::larder(&[])];
+    // Two connections each, in turn, so that WATCH has something to see.
+    let mut clients = [0, 1].map(|_| {
+        let conns = [servers[0].connect(), servers[1].connect()];
+        (conns, Generator::new(0))
+    });
+    let mut rng = Rng::new(seed);
+    for (conns, generator) in &mut clients {
+        *generator = Generator::new(rng.next_u64());
+        if resp3 {
+            conns.iter_mut().for_each(|conn| drop(conn.call("HELLO 3")));
+        }
+    }
+    let mut done = 0;
+    let mut history: Vec<String> = Vec::new();
+    while done < commands {
+        let who = rng.below(2);
+        let (conns, generator) = &mut clients[who];
+        let most = if rng.chance(20) { 400 } else { 20 };
+        let batch: Vec<Command> = (0..=rng.below(most)).map(|_| generator.command()).collect();
+        let bytes: Vec<u8> = batch.iter().flat_map(|command| encode(&command.args)).collect();
+        for conn in conns.iter_mut() {
+            send_in_pieces(conn, &bytes, &mut rng);
+        }
+        for command in &batch {
+            let words: Vec<_> = command
+                .args
+                .iter()
+                .map(|arg| escape(&arg[..arg.len().min(40)]))
+                .collect();
+            history.push(format!("{who}> {}", words.join(" ")));
+            let [redis, larder] = conns
+                .each_mut()
+                .map(|conn| conn.read_raw().map_err(|error| error.to_string()));
+            if let Err(why) = compare(command.compare, &redis, &larder) {
+                let recent = &history[history.len().saturating_sub(60)..];
+                panic!("LARDER_SEED={seed}, command {done}:\n{}\n{why}", recent.join("\n"));
+            }
+            done += 1;
+        }
+    }
+    same_state(&servers, seed);
+}
+
+/// Compares all that is stored: keys, types, values, encodings, deadlines.
+fn same_state(servers: &[Server; 2], seed: u64) {
+    let mut conns = servers.each_ref().map(Server::connect);
+    let mut both = |how: Compare, args: &[&[u8]]| {
+        let replies = conns
+            .each_mut()
+            .map(|conn| conn.call_raw(args).map_err(|error| error.to_string()));
+        let shown: Vec<_> = args.iter().map(|arg| escape(arg)).collect();
+        compare(how, &replies[0], &replies[1])
+            .unwrap_or_else(|why| panic!("LARDER_SEED={seed}, at the end: {}\n{why}", shown.join(" ")));
+        larder_tests::reply::decode(replies[0].as_deref().unwrap_or_default()).expect("a reply")
+    };
+    for database in 0..16 {
+        both(Exact, &[b"SELECT", database.to_string().as_bytes()]);
+        both(Exact, &[b"DBSIZE"]);
+        let keys = both(Sorted, &[b"KEYS", b"*"]);
+        for key in keys.items().unwrap_or_default() {
+            let key = key.bytes().expect("a key");
+            both(Exact, &[b"TYPE", key]);
+            both(Exact, &[b"GET", key]);
+            both(Exact, &[b"OBJECT", b"ENCODING", key]);
+            both(Near, &[b"PEXPIRETIME", key]);
+        }
+    }
+}
+
+const COMMANDS: usize = 30_000;
+
+#[test]
+fn random_sequences_with_a_fixed_seed_conform() {
+    run(20_260_101, COMMANDS, false);
+}
+
+#[test]
+fn random_sequences_with_a_fresh_seed_conform() {
+    run(fresh_seed(), COMMANDS, false);
+}
+
+#[test]
+fn random_sequences_in_resp3_conform() {
+    run(fresh_seed(), COMMANDS, true);
+}
