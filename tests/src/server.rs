@@ -76,7 +76,9 @@ impl Server {
         let mut command = tied_to_parent(&program);
         // What steers the tests must not steer the server.
         let ours = std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("LARDER_"));
-        ours.for_each(|(name, _)| drop(command.env_remove(name)));
+        for (name, _) in ours {
+            command.env_remove(name);
+        }
         command
             .args([
                 "--port",

@@ -1,7 +1,8 @@
 //! The request decoder against redis-protocol as oracle, on generated frames and mutations of them.
 
 use bytes::Bytes;
-use larder_server::resp::decode::{Batch, Decoder, LARGE, Limits, ProtocolError};
+use larder_server::resp::decode::{Decoder, LARGE, Limits, ProtocolError};
+use larder_server::resp::request::Batch;
 use larder_tests::reply::escape;
 use larder_tests::rng::{Rng, fresh_seed};
 use larder_tests::wire::encode;

@@ -317,7 +317,7 @@ fn scripts_are_executable_and_say_what_they_do() {
     }
     expect_none(
         "not executable, or no comment in line 2 that says what it does",
-        problems,
+        &problems,
     );
 }
 
