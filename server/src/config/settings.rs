@@ -59,12 +59,6 @@ settings! {
         /// Whether the command `DEBUG` works: for nobody, everybody, or only for connections from this machine.
         enable_debug_command: DebugAccess = "enable-debug-command", "no", Choice(DebugAccess::NAMES), AtStart;
 
-        /// How many arguments a request may have before its connection is authenticated.
-        unauth_max_args: usize = "unauth-max-args", "10", Int(1, INT), AtRuntime;
-
-        /// How long one argument may be before its connection is authenticated.
-        unauth_max_bulk_len: u64 = "unauth-max-bulk-len", "16kb", Memory(64, MAX_MEMORY), AtRuntime;
-
         /// How much input a connection may have pending before it is authenticated.
         unauth_query_buffer_limit: u64 = "unauth-query-buffer-limit", "256kb", Memory(1024, MAX_MEMORY), AtRuntime;
 
@@ -119,6 +113,7 @@ settings! {
         proto_max_bulk_len: u64 = "proto-max-bulk-len", "512mb", Memory(MB, MAX_MEMORY), AtRuntime;
 
         /// After how many milliseconds a script is slow, so that other clients are told `-BUSY`. 0 means never.
+        /// Kept for later: Larder has no scripts yet.
         busy_reply_threshold: u64 = "busy-reply-threshold" or "lua-time-limit", "5000", Int(0, i64::MAX), AtRuntime;
     }
 

@@ -113,7 +113,7 @@ fn thousands_of_half_frames_cost_little_and_go_away() {
     }
     expect_prompt_ping(&server, "half frames");
     let grown = server.resident_bytes().saturating_sub(before);
-    // Redis takes 16 KiB and more for each; DESIGN.md gives an idle connection 2 KiB beside its bookkeeping.
+    // Redis takes 16 KiB and more for each; an idle connection here keeps at most 2 KiB beside its bookkeeping.
     let each = grown / CONNECTIONS as u64;
     assert!(is_stand_in() || each <= 6 << 10, "{each} bytes for each half frame");
     drop(conns);

@@ -20,7 +20,7 @@ const LICENCES: &[&str] = &[
     "0BSD",
 ];
 
-/// Crates that must not come in: what they do is done by something else here (see DESIGN.md, Crates).
+/// Crates that must not come in: what they do is done by something else here (see ARCHITECTURE.md).
 const BANNED: &[(&str, &str)] = &[
     ("openssl", "TLS is rustls"),
     ("openssl-sys", "TLS is rustls"),

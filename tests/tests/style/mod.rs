@@ -1,4 +1,4 @@
-//! STYLE.md, point 17: what a reader may rely on is tested, not hoped for.
+//! What a reader may rely on is tested, not hoped for.
 
 mod licences;
 mod source;
@@ -97,7 +97,7 @@ fn folders_depend_only_on_what_the_design_allows() {
         }
     }
     problems.dedup();
-    expect_none("dependencies that DESIGN.md forbids", &problems);
+    expect_none("dependencies that ARCHITECTURE.md forbids", &problems);
 }
 
 /// `std::net::Tcp` stands for TcpStream, TcpListener, ...

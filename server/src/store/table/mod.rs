@@ -4,8 +4,8 @@
 //! `hash mod 2^(L+1)`, or `hash mod 2^L` if that bucket does not exist yet. Growth adds bucket N and
 //! moves there the part of bucket `N - 2^L` that belongs to it, so that no operation waits for more
 //! than a few entries. A bucket is one cache line of twelve tags (a byte of the hash each) and twelve
-//! handles; what does not fit goes to an overflow bucket of the same form. Buckets live in segments of
-//! 4 KiB, which never move.
+//! handles; what does not fit goes to an overflow bucket of the same form. Buckets live in segments, a
+//! slab each, which never move.
 //!
 //! Hash bits: 0..32 bucket, 32..40 tag; the bits above choose the stripe.
 
