@@ -201,11 +201,11 @@ fn reject(scene: &mut Scene<'_>, command: Option<&'static Command>, error: &Erro
 
 #[cold]
 fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
-    let lossy = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..bytes.len().min(MAX_SHOWN_ARGS)]).into_owned();
+    let shown_bytes = |bytes: &[u8]| crate::text::shown(&bytes[..bytes.len().min(MAX_SHOWN_ARGS)]);
     let name = args.get(0).unwrap_or_default();
     match unknown {
         Unknown::Subcommand(parent) => {
-            let sub = lossy(args.get(1).unwrap_or_default());
+            let sub = shown_bytes(args.get(1).unwrap_or_default());
             let upper = parent.name.to_ascii_uppercase();
             reject(
                 scene,
@@ -216,6 +216,7 @@ fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
         Unknown::Command if is_http(name) => {
             // A browser that was tricked into talking to this port; what follows is not ours to run.
             tracing::warn!(client = %scene.call.client.peer.address, "closed a connection that speaks HTTP");
+            scene.call.reply.output().clear();
             scene.call.client.close = true;
         }
         Unknown::Command => {
@@ -225,11 +226,11 @@ fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
                     break;
                 }
                 let room = MAX_SHOWN_ARGS - shown.len();
-                shown += &format!("'{}' ", lossy(&arg[..arg.len().min(room)]));
+                shown += &format!("'{}' ", shown_bytes(&arg[..arg.len().min(room)]));
             }
             let text = format!(
                 "ERR unknown command '{}', with args beginning with: {shown}",
-                lossy(name)
+                shown_bytes(name)
             );
             reject(scene, None, &Error::of(text));
         }

@@ -141,7 +141,7 @@ impl<'a> Hello<'a> {
             } else if option.eq_ignore_ascii_case(b"setname") && left >= 1 {
                 hello.name = Some(client::valid_name(rest.next().unwrap_or_default())?);
             } else {
-                let option = String::from_utf8_lossy(&option[..option.len().min(128)]);
+                let option = crate::text::shown(&option[..option.len().min(128)]);
                 return Err(Error::of(format!("ERR Syntax error in HELLO option '{option}'")));
             }
         }

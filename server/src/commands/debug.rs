@@ -75,7 +75,7 @@ pub fn debug(call: &mut Call<'_>) -> Outcome {
         (b"help", 2) => help(call),
         (b"digest", 2) => digest(call),
         (b"digest-value", _) => digest_value(call),
-        (b"error", 3) => Err(Error::of(String::from_utf8_lossy(&call.args[2]).into_owned())),
+        (b"error", 3) => Err(Error::of(crate::text::shown(&call.args[2]))),
         (b"htstats", 3) => htstats(call),
         (b"htstats-key", 3) => fail(
             call,
@@ -106,7 +106,7 @@ pub fn debug(call: &mut Call<'_>) -> Outcome {
 }
 
 fn unknown(name: &[u8]) -> Error {
-    let name = String::from_utf8_lossy(&name[..name.len().min(128)]);
+    let name = crate::text::shown(&name[..name.len().min(128)]);
     Error::of(format!(
         "ERR unknown subcommand or wrong number of arguments for '{name}'. Try DEBUG HELP."
     ))
@@ -377,7 +377,7 @@ mod tests {
 
     #[test]
     fn digests_are_those_of_redis() {
-        let keyspace = Keyspace::new(Shape::suiting(1 << 24, 1, 2));
+        let keyspace = Keyspace::new(Shape::suiting(1 << 24, 1, 2), ahash::RandomState::new());
         let eviction = node::eviction(&crate::config::Settings::default());
         let mut store = Store::new(&keyspace, 0, 1000, &eviction);
         store.key(b"foo").set(NewValue::Bytes(b"bar"), None);

@@ -333,7 +333,7 @@ impl Cursor<'_, '_> {
     #[inline(never)]
     fn inline(&mut self) -> Result<bool, ProtocolError> {
         let rest = &self.input[self.start..];
-        let Some(end) = memchr::memchr(b'\n', rest) else {
+        let Some(end) = line_end(b'\n', rest) else {
             if rest.len() > MAX_LINE {
                 return Err(ProtocolError::InlineTooLong);
             }
@@ -370,10 +370,15 @@ fn short_number(line: &[u8]) -> Option<(usize, usize)> {
 /// Any line: the number in it, if it is one, and the bytes of the line with its end.
 #[inline(never)]
 fn long_number(line: &[u8], too_long: ProtocolError) -> Result<Option<(Option<i64>, usize)>, ProtocolError> {
-    match memchr::memchr(b'\r', line) {
+    match line_end(b'\r', line) {
         Some(end) if line.len() > end + 1 => Ok(Some((crate::text::parse_i64(&line[..end]), end + 2))),
         Some(_) => Ok(None),
         None if line.len() > MAX_LINE => Err(too_long),
         None => Ok(None),
     }
+}
+
+/// Where the line ends. A NUL hides all that follows, as in Redis, which takes it for the end of the buffer.
+fn line_end(end: u8, line: &[u8]) -> Option<usize> {
+    memchr::memchr2(end, 0, line).filter(|&at| line[at] == end)
 }

@@ -272,14 +272,15 @@ impl<'o> Reply<'o> {
         self.raw(b"\r\n");
     }
 
-    /// An error, its code first (`ERR ...`). Line ends in it become spaces.
+    /// An error, its code first (`ERR ...`). Line ends in it become spaces, and characters up to U+00FF the
+    /// bytes that `text::shown` made them of.
     pub fn error(&mut self, text: &str) {
         self.raw(b"-");
-        let start = self.output.buffer.len();
-        self.raw(text.as_bytes());
-        for byte in &mut self.output.buffer[start..] {
-            if matches!(*byte, b'\r' | b'\n') {
-                *byte = b' ';
+        for char in text.chars() {
+            match u8::try_from(char) {
+                Ok(b'\r' | b'\n') => self.raw(b" "),
+                Ok(byte) => self.raw(&[byte]),
+                Err(_) => self.raw(char.encode_utf8(&mut [0; 4]).as_bytes()),
             }
         }
         self.raw(b"\r\n");

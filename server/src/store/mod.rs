@@ -110,9 +110,8 @@ pub struct Keyspace {
 }
 
 impl Keyspace {
-    /// An empty keyspace, its hash seeded at random.
-    pub fn new(shape: Shape) -> Keyspace {
-        let hasher = ahash::RandomState::new();
+    /// An empty keyspace. The hash must be seeded at random, so that nobody can choose keys that collide.
+    pub fn new(shape: Shape, hasher: ahash::RandomState) -> Keyspace {
         let pool = Pool::new(shape.slab_bytes, shape.huge_pages);
         let stripe = || Stripe::new(hasher.clone(), Arc::clone(&pool), shape.databases);
         Keyspace {

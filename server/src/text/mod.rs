@@ -16,5 +16,5 @@ pub use edit::nearest;
 pub use glob::{Glob, glob_match};
 pub use long_double::{FloatError, LongDouble, add_decimal};
 pub use number::{digits, format_f64, format_i64, format_u64, parse_f64, parse_i64, parse_u64};
-pub use quote::quote_into;
+pub use quote::{quote_into, shown};
 pub use range::{clamp_range, clamp_span};

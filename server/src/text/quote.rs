@@ -24,6 +24,12 @@ pub fn quote_into(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
 }
 
+/// Bytes of a peer as an error repeats them: up to the first NUL, as Redis prints C strings, each byte as the
+/// character of that number, which `Reply::error` makes a byte again.
+pub fn shown(bytes: &[u8]) -> String {
+    bytes.iter().take_while(|&&byte| byte != 0).map(|&byte| char::from(byte)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::quote_into;

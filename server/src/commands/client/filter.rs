@@ -22,7 +22,7 @@ impl Kind {
             b"slave" | b"replica" => Ok(Kind::Replica),
             b"pubsub" => Ok(Kind::PubSub),
             _ => {
-                let name = String::from_utf8_lossy(&name[..name.len().min(128)]);
+                let name = crate::text::shown(&name[..name.len().min(128)]);
                 Err(Error::of(format!("ERR Unknown client type '{name}'")))
             }
         }
@@ -79,7 +79,7 @@ impl<'a> Filter<'a> {
             b"laddr" => self.local_address = Some(value),
             b"user" if value == b"default" => {}
             b"user" => {
-                let name = String::from_utf8_lossy(&value[..value.len().min(128)]);
+                let name = crate::text::shown(&value[..value.len().min(128)]);
                 return Err(Error::of(format!("ERR No such user '{name}'")));
             }
             b"skipme" if value.eq_ignore_ascii_case(b"yes") => self.skip_me = true,

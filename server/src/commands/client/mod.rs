@@ -46,7 +46,7 @@ fn attribute(value: &[u8], what: &str) -> Result<String, Error> {
 
 /// The error for too many arguments of a subcommand whose arity leaves their number open.
 fn wrong_subcommand(call: &Call<'_>) -> Error {
-    let sub = String::from_utf8_lossy(&call.args[1]);
+    let sub = crate::text::shown(&call.args[1]);
     Error::of(format!(
         "ERR unknown subcommand or wrong number of arguments for '{sub}'. Try CLIENT HELP."
     ))
@@ -89,7 +89,7 @@ pub fn setname(call: &mut Call<'_>) -> Outcome {
 /// CLIENT SETINFO <LIB-NAME libname | LIB-VER libver>
 pub fn setinfo(call: &mut Call<'_>) -> Outcome {
     let option = &call.args[2];
-    let shown = String::from_utf8_lossy(&option[..option.len().min(128)]);
+    let shown = crate::text::shown(&option[..option.len().min(128)]);
     let is_name = option.eq_ignore_ascii_case(b"lib-name");
     if !is_name && !option.eq_ignore_ascii_case(b"lib-ver") {
         return Err(Error::of(format!("ERR Unrecognized option '{shown}'")));

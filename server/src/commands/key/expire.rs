@@ -33,7 +33,7 @@ impl Conditions {
             let Some((_, condition)) = named else {
                 return Err(Error::of(format!(
                     "ERR Unsupported option {}",
-                    String::from_utf8_lossy(option)
+                    crate::text::shown(option)
                 )));
             };
             *condition = true;

@@ -45,7 +45,7 @@ fn assert_empty(keyspace: &Keyspace) {
 /// Fills keyspaces of all shapes, lets `empty` empty them, and looks at what is left.
 fn each_shape(all_volatile: bool, empty: impl Fn(&Keyspace, &[Vec<u8>])) {
     for shape in SHAPES {
-        let keyspace = Keyspace::new(shape);
+        let keyspace = Keyspace::new(shape, ahash::RandomState::new());
         for _ in 0..2 {
             let keys = fill(&keyspace, all_volatile);
             assert!(keyspace.memory().entries > 0);

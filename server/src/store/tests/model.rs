@@ -24,7 +24,7 @@ impl Both {
         keys.extend((0..60).map(super::number));
         Both {
             rng: Rng::new(seed),
-            keyspace: Keyspace::new(shape),
+            keyspace: Keyspace::new(shape, ahash::RandomState::new()),
             maps: vec![Map::new(); shape.databases],
             keys,
             now_ms: NOW,

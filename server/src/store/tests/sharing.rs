@@ -19,7 +19,7 @@ fn amount(keyspace: &Keyspace, index: usize) -> i64 {
 fn counts_of_several_threads_add_up() {
     const THREADS: usize = 4;
     for shape in SHAPES {
-        let keyspace = Keyspace::new(shape);
+        let keyspace = Keyspace::new(shape, ahash::RandomState::new());
         let rounds = steps(20_000);
         std::thread::scope(|scope| {
             for thread in 0..THREADS {
@@ -47,7 +47,7 @@ fn counts_of_several_threads_add_up() {
 fn what_is_done_under_held_stripes_is_seen_whole() {
     const ACCOUNTS: usize = 20;
     for shape in [SHAPES[0], SHAPES[2], SHAPES[3]] {
-        let keyspace = Keyspace::new(shape);
+        let keyspace = Keyspace::new(shape, ahash::RandomState::new());
         (0..ACCOUNTS).for_each(|index| put(&keyspace, &number(index), b"100"));
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
@@ -92,7 +92,7 @@ fn what_is_done_under_held_stripes_is_seen_whole() {
 #[test]
 fn a_flush_takes_all_keys_at_one_moment_and_is_freed_under_no_lock() {
     for shape in SHAPES {
-        let keyspace = Keyspace::new(shape);
+        let keyspace = Keyspace::new(shape, ahash::RandomState::new());
         let done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             // Writes a pair in order: the second must never be missing while the first is newer.
@@ -121,7 +121,7 @@ fn a_flush_takes_all_keys_at_one_moment_and_is_freed_under_no_lock() {
 
 #[test]
 fn swaps_and_flushes_under_load_leave_a_sound_keyspace() {
-    let keyspace = Keyspace::new(SHAPES[2]);
+    let keyspace = Keyspace::new(SHAPES[2], ahash::RandomState::new());
     std::thread::scope(|scope| {
         for thread in 0..4 {
             let keyspace = &keyspace;
@@ -160,7 +160,7 @@ fn swaps_and_flushes_under_load_leave_a_sound_keyspace() {
 
 #[test]
 fn a_stripe_whose_holder_panicked_is_emptied_and_usable() {
-    let keyspace = Keyspace::new(SHAPES[2]);
+    let keyspace = Keyspace::new(SHAPES[2], ahash::RandomState::new());
     (0..1000).for_each(|index| put(&keyspace, &number(index), b"value"));
     let dirty = Dirty::default();
     view(&keyspace, 0, NOW).watch(0, &number(0), &dirty);

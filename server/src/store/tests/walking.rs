@@ -42,7 +42,7 @@ fn a_scan_sees_every_key_that_stays_exactly_once() {
     ];
     for (shape, how) in SHAPES.into_iter().flat_map(|shape| kinds.map(|how| (shape, how))) {
         for seed in 0..steps(4) as u64 {
-            let keyspace = Keyspace::new(shape);
+            let keyspace = Keyspace::new(shape, ahash::RandomState::new());
             let mut rng = Rng::new(seed);
             let mut passing: Vec<Vec<u8>> = (0..8000).map(|i| format!("passing:{i}").into_bytes()).collect();
             passing.iter().for_each(|key| put(&keyspace, key, b"1"));
@@ -69,7 +69,7 @@ fn a_scan_sees_every_key_that_stays_exactly_once() {
 
 #[test]
 fn a_scan_skips_expired_keys_and_takes_any_cursor() {
-    let keyspace = Keyspace::new(SHAPES[2]);
+    let keyspace = Keyspace::new(SHAPES[2], ahash::RandomState::new());
     for index in 0..1000 {
         let deadline = (index % 2 == 0).then_some(NOW + 10);
         view(&keyspace, 0, NOW)
@@ -94,7 +94,7 @@ fn a_scan_skips_expired_keys_and_takes_any_cursor() {
 #[test]
 fn every_key_is_drawn_at_random_about_equally_often() {
     for (shape, keys) in SHAPES.into_iter().flat_map(|shape| [3, 40].map(|keys| (shape, keys))) {
-        let keyspace = Keyspace::new(shape);
+        let keyspace = Keyspace::new(shape, ahash::RandomState::new());
         (0..keys).for_each(|index| put(&keyspace, &number(index), b"1"));
         let mut drawn: HashMap<Vec<u8>, usize> = HashMap::new();
         for random in 0..keys as u64 * 200 {

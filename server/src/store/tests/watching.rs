@@ -17,7 +17,7 @@ fn is_told(dirty: &Dirty) -> bool {
 #[test]
 fn changes_are_told_and_reads_are_not() {
     for shape in SHAPES {
-        let keyspace = Keyspace::new(shape);
+        let keyspace = Keyspace::new(shape, ahash::RandomState::new());
         put(&keyspace, b"key", b"value");
         let quiet = watched(&keyspace, 0, b"key", NOW);
         put(&keyspace, b"other", b"value");
@@ -47,7 +47,7 @@ fn changes_are_told_and_reads_are_not() {
 
 #[test]
 fn expiry_is_told_unless_it_came_before_the_watch() {
-    let keyspace = Keyspace::new(SHAPES[2]);
+    let keyspace = Keyspace::new(SHAPES[2], ahash::RandomState::new());
     let expiring = |key: &[u8]| {
         view(&keyspace, 0, NOW)
             .key(key)
@@ -66,7 +66,7 @@ fn expiry_is_told_unless_it_came_before_the_watch() {
 #[test]
 fn a_flush_or_swap_is_told_only_for_keys_that_were_or_will_be_there() {
     for shape in SHAPES {
-        let keyspace = Keyspace::new(shape);
+        let keyspace = Keyspace::new(shape, ahash::RandomState::new());
         let absent = watched(&keyspace, 0, b"absent", NOW);
         (0..20).for_each(|index| put(&keyspace, &number(index), b"value"));
         let here: Vec<Dirty> = (0..20)
@@ -95,7 +95,7 @@ fn a_flush_or_swap_is_told_only_for_keys_that_were_or_will_be_there() {
 
 #[test]
 fn a_forgotten_watch_is_not_told_and_leaves_nothing_behind() {
-    let keyspace = Keyspace::new(SHAPES[2]);
+    let keyspace = Keyspace::new(SHAPES[2], ahash::RandomState::new());
     let (one, two) = (watched(&keyspace, 0, b"key", NOW), watched(&keyspace, 0, b"key", NOW));
     view(&keyspace, 0, NOW).watch(0, b"key", &one);
     view(&keyspace, 0, NOW).unwatch(0, b"key", &one);
