@@ -18,3 +18,4 @@ mod tests;
 pub use engine::run;
 pub use options::{Command, Options, Protocol};
 pub use report::Report;
+pub(crate) use requests::{Keys, Requests};

@@ -21,7 +21,7 @@ const fn digit_pairs() -> [[u8; 2]; 100] {
 
 /// The order in which keys are used.
 #[derive(Debug, Clone)]
-pub(super) enum Keys {
+pub(crate) enum Keys {
     /// Evenly drawn from `0..count` by SplitMix64 (Steele et al., 2014).
     Random { state: u64, count: u64 },
     /// One after the other.
@@ -50,7 +50,7 @@ impl Keys {
 
 /// A pipeline of requests.
 #[derive(Debug)]
-pub(super) struct Requests {
+pub(crate) struct Requests {
     bytes: Vec<u8>,
     /// Where each key's changing digits begin, in order.
     keys_at: Vec<usize>,
@@ -63,7 +63,7 @@ pub(super) struct Requests {
 }
 
 impl Requests {
-    pub(super) fn new(options: &Options, keys: Keys) -> Self {
+    pub(crate) fn new(options: &Options, keys: Keys) -> Self {
         let mut requests = Self {
             bytes: Vec::new(),
             keys_at: Vec::new(),
@@ -83,7 +83,7 @@ impl Requests {
     }
 
     /// The bytes of the next `count` requests; `count` is from 1 to the pipeline's depth.
-    pub(super) fn next(&mut self, count: usize) -> &[u8] {
+    pub(crate) fn next(&mut self, count: usize) -> &[u8] {
         for at in &self.keys_at[..count * self.keys_per_request] {
             let key = self.keys.next();
             let mut rest = key;

@@ -1,0 +1,229 @@
+//! What the in-process measurements found, as text and as JSON.
+
+use std::fmt;
+
+use serde_json::{Value, json};
+
+use super::stalls::{self, Run, Slow, Stalls};
+use super::workers::{self, Row};
+
+const QUANTILES: [(&str, f64); 5] = [
+    ("p50", 0.5),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+    ("p99.99", 0.9999),
+    ("max", 1.0),
+];
+/// Below this share of its core a worker was disturbed.
+const UNDISTURBED: f64 = 0.95;
+
+/// The result of one run.
+pub struct Report {
+    pub(super) stalls: Option<Stalls>,
+    pub(super) workers: Option<Vec<Row>>,
+}
+
+impl Report {
+    pub(super) fn new() -> Report {
+        Report {
+            stalls: None,
+            workers: None,
+        }
+    }
+
+    /// All results, round by round; times in nanoseconds.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "stalls": self.stalls.as_ref().map(stalls_json),
+            "workers": self.workers.as_ref().map(|rows| json!({
+                "goal_ratio": workers::GOAL,
+                "rows": rows.iter().map(row_json).collect::<Vec<_>>(),
+            })),
+        })
+    }
+}
+
+fn met(met: bool) -> &'static str {
+    if met { "met" } else { "missed" }
+}
+
+fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => f64::NAN,
+        even if even % 2 == 0 => (values[middle - 1] + values[middle]) / 2.0,
+        _ => values[middle],
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(stalls) = &self.stalls {
+            show_stalls(stalls, f)?;
+        }
+        if let Some(rows) = &self.workers {
+            if self.stalls.is_some() {
+                writeln!(f)?;
+            }
+            show_workers(rows, f)?;
+        }
+        Ok(())
+    }
+}
+
+fn show_stalls(stalls: &Stalls, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let shape = stalls.shape;
+    let pages = if shape.huge_pages {
+        "huge pages"
+    } else {
+        "the allocator"
+    };
+    writeln!(
+        f,
+        "Longest operation while keys are inserted and deleted one by one (16 B keys, 32 B values)"
+    )?;
+    writeln!(
+        f,
+        "- {} stripes, slabs of {} KiB from {pages}; limit {:.1} GiB, {:.0} MiB used when full",
+        shape.stripes,
+        shape.slab_bytes >> 10,
+        stalls.limit_bytes as f64 / f64::from(1 << 30),
+        stalls.full_bytes as f64 / f64::from(1 << 20),
+    )?;
+    writeln!(
+        f,
+        "- thread CPU time in microseconds, {:.2} of it the clock's own; goal: none over {} us\n",
+        stalls.clock_ns as f64 / 1e3,
+        stalls::GOAL_NS / 1000,
+    )?;
+    write!(f, "{:<8}{:>12}", "", "operations")?;
+    QUANTILES.iter().try_for_each(|(name, _)| write!(f, "{name:>10}"))?;
+    writeln!(f, "{:>11}{:>12}  goal", "over 1 ms", "with fault")?;
+    for run in &stalls.runs {
+        write!(f, "{:<8}{:>12}", run.name, run.times.len())?;
+        for (_, quantile) in QUANTILES {
+            write!(f, "{:>10.2}", run.times.value_at_quantile(quantile) as f64 / 1e3)?;
+        }
+        let (over, with_fault) = (run.over_goal, run.over_goal_with_fault);
+        writeln!(f, "{over:>11}{with_fault:>12}  {}", met(over == 0))?;
+    }
+    writeln!(f, "\nSlowest:")?;
+    for run in &stalls.runs {
+        for slow in &run.slowest {
+            writeln!(f, "- {}", slow_line(run, slow))?;
+        }
+    }
+    Ok(())
+}
+
+fn slow_line(run: &Run, slow: &Slow) -> String {
+    format!(
+        "{} {}: {:.0} us CPU, {:.0} us wall; within {} operations: {} page faults, {} preemptions",
+        run.name,
+        slow.number,
+        slow.cpu_ns as f64 / 1e3,
+        slow.wall_ns as f64 / 1e3,
+        slow.span,
+        slow.around.faults,
+        slow.around.preemptions,
+    )
+}
+
+fn show_workers(rows: &[Row], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(
+        f,
+        "CPU time per operation in nanoseconds, each worker alone and all at once (64 B values)"
+    )?;
+    writeln!(f, "- medians over the rounds; goal: ratio at most {}\n", workers::GOAL)?;
+    writeln!(f, "{:<12}{:>10}{:>10}  {:<22}goal", "", "alone", "together", "ratio")?;
+    for row in rows {
+        let ratios = || row.rounds.iter().map(workers::Round::ratio);
+        let ratio = median(ratios());
+        let range = format!(
+            "{ratio:.3} ({:.3}-{:.3})",
+            ratios().fold(f64::MAX, f64::min),
+            ratios().fold(0.0, f64::max)
+        );
+        writeln!(
+            f,
+            "{:<12}{:>10.1}{:>10.1}  {range:<22}{}",
+            format!("{}-P{}", row.name, row.depth),
+            median(row.rounds.iter().map(|round| round.alone)),
+            median(row.rounds.iter().map(|round| round.together)),
+            met(ratio <= workers::GOAL),
+        )?;
+    }
+    let rounds = || rows.iter().flat_map(|row| &row.rounds);
+    let disturbed = rounds().filter(|round| round.on_core < UNDISTURBED).count();
+    if disturbed > 0 {
+        writeln!(
+            f,
+            "\nDisturbed: in {disturbed} of {} measurements a worker had its core for less than {:.0}% of the time.",
+            rounds().count(),
+            UNDISTURBED * 100.0
+        )?;
+    }
+    Ok(())
+}
+
+fn stalls_json(stalls: &Stalls) -> Value {
+    let shape = stalls.shape;
+    json!({
+        "stripes": shape.stripes,
+        "slab_bytes": shape.slab_bytes,
+        "huge_pages": shape.huge_pages,
+        "limit_bytes": stalls.limit_bytes,
+        "full_bytes": stalls.full_bytes,
+        "clock_ns": stalls.clock_ns,
+        "goal_ns": stalls::GOAL_NS,
+        "runs": stalls.runs.iter().map(run_json).collect::<Vec<_>>(),
+    })
+}
+
+fn run_json(run: &Run) -> Value {
+    let quantiles = QUANTILES.map(|(name, quantile)| (format!("{name}_ns"), run.times.value_at_quantile(quantile)));
+    let slowest = run.slowest.iter().map(|slow| {
+        json!({
+            "number": slow.number,
+            "cpu_ns": slow.cpu_ns,
+            "wall_ns": slow.wall_ns,
+            "within_operations": slow.span,
+            "page_faults": slow.around.faults,
+            "preemptions": slow.around.preemptions,
+        })
+    });
+    let mut json = json!({
+        "name": run.name,
+        "operations": run.times.len(),
+        "seconds": run.seconds,
+        "over_goal": run.over_goal,
+        "over_goal_with_fault": run.over_goal_with_fault,
+        "met": run.over_goal == 0,
+        "slowest": slowest.collect::<Vec<_>>(),
+    });
+    for (name, value) in quantiles {
+        json[name] = value.into();
+    }
+    json
+}
+
+fn row_json(row: &Row) -> Value {
+    let ratio = median(row.rounds.iter().map(workers::Round::ratio));
+    let rounds = row.rounds.iter().map(|round| {
+        json!({
+            "alone_ns": round.alone,
+            "together_ns": round.together,
+            "ratio": round.ratio(),
+            "on_core": round.on_core,
+        })
+    });
+    json!({
+        "command": row.name,
+        "pipeline": row.depth,
+        "ratio": ratio,
+        "met": ratio <= workers::GOAL,
+        "rounds": rounds.collect::<Vec<_>>(),
+    })
+}
