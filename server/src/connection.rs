@@ -117,10 +117,10 @@ impl<T: Transport> Connection<T> {
     /// Turns until it must wait or has used up its share of the worker; ready when the connection has ended.
     pub(crate) fn poll_turns(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
         self.client.peer.register(cx.waker());
-        worker.refresh();
         let mut commands = 0;
         let mut began = None;
         loop {
+            worker.refresh();
             if self.client.peer.is_killed() {
                 return Poll::Ready(());
             }

@@ -248,7 +248,7 @@ fn call(scene: &mut Scene<'_>, command: &'static Command, hash: Option<u64>) {
         call.store.hint(key, hash);
     }
     call.command = command;
-    let timed = !command.is_const_time(call.args.len());
+    let timed = !command.is_const_time(call.args.len()) || scene.time_each;
     let started = timed.then(Instant::now);
     let outcome = (command.handler)(call);
     if let Err(error) = outcome {
@@ -290,6 +290,7 @@ fn settle_into(call: &mut Call<'_>) {
 fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, started: Instant) {
     let nanos = started.elapsed().as_nanos() as u64;
     scene.untimed.exclude(nanos);
+    scene.check_settings();
     let settings = scene.settings;
     scene
         .call

@@ -74,7 +74,8 @@ fn execute_windows<'w>(
                 stop = Some(Stop::Finished);
                 break;
             }
-            if scene.call.reply.output().len() >= TURN_OUTPUT_BYTES && number + 1 < requests.len() {
+            let full = scene.call.reply.output().len() >= TURN_OUTPUT_BYTES;
+            if (full || scene.stale) && number + 1 < requests.len() {
                 stop = Some(Stop::Before(number + 1));
                 break;
             }
@@ -112,9 +113,11 @@ fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
     stats.turns.add(1);
     stats.busy_nanos.add(elapsed.as_nanos() as u64);
     stats.longest_turn_nanos.raise_to(elapsed.as_nanos() as u64);
+    let alone = scene.untimed.is_single();
     let each = scene.untimed.settle(elapsed, stats, scene.settings.latency_tracking);
     let threshold = scene.settings.slowlog_log_slower_than;
-    if threshold >= 0 && each / 1000 >= threshold.max(1) as u64 {
+    // A window of several shares its time out, which says nothing of any one.
+    if alone && threshold >= 0 && each / 1000 >= threshold.max(1) as u64 {
         dispatch::note_slow(scene, first, each / 1000);
     }
 }

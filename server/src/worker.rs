@@ -27,6 +27,8 @@ pub(crate) const INPUT_BYTES: usize = 64 * 1024;
 const KEEP_OUTPUT_BYTES: usize = 512 * 1024;
 /// How often the system's wall clock is read anew.
 const RESYNC: Duration = Duration::from_millis(10);
+/// Thresholds of the slow log, in microseconds, below which every command is timed alone.
+const TIME_EACH_BELOW: i64 = 1000;
 /// How often a worker measures how late its timers are.
 const LAG_PROBE: Duration = Duration::from_millis(500);
 
@@ -78,6 +80,11 @@ impl Untimed {
         }
     }
 
+    /// Whether just one command was counted.
+    pub(crate) fn is_single(&self) -> bool {
+        self.total == 1
+    }
+
     /// Leaves out the time of a command that was timed alone.
     pub(crate) fn exclude(&mut self, nanos: u64) {
         self.excluded_nanos += nanos;
@@ -104,6 +111,18 @@ pub(crate) struct Scene<'w> {
     pub(crate) prepared: &'w mut Vec<Prepared>,
     pub(crate) prefetcher: &'w mut Prefetcher,
     pub(crate) last_command: u16,
+    /// The slow log asks for commands so fast that each must be timed alone.
+    pub(crate) time_each: bool,
+    /// The settings have changed, so the commands that follow must wait for a turn that knows them.
+    pub(crate) stale: bool,
+    generation: u64,
+}
+
+impl Scene<'_> {
+    /// Looks whether a command has changed the settings.
+    pub(crate) fn check_settings(&mut self) {
+        self.stale = self.call.node.config.generation() != self.generation;
+    }
 }
 
 /// What the connections of one thread share.
@@ -203,6 +222,9 @@ impl Worker {
             untimed: &mut self.untimed,
             prepared: &mut self.prepared,
             prefetcher: &mut self.prefetcher,
+            time_each: (0..TIME_EACH_BELOW).contains(&self.settings.slowlog_log_slower_than),
+            stale: false,
+            generation: self.generation,
         }
     }
 

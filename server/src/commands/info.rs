@@ -1,4 +1,4 @@
-//! INFO.
+//! The INFO command: which sections, and the reply.
 
 use crate::call::{Call, Outcome};
 use crate::info::render;
