@@ -104,6 +104,16 @@ impl Conn {
         }
     }
 
+    /// Takes in what the peer sends until it has sent nothing for `silence`; a later read returns it.
+    pub fn read_until_silent(&mut self, silence: Duration) {
+        // If the socket is gone, the later read says so.
+        let _ = self.stream.set_read_timeout(Some(silence));
+        let mut chunk = vec![0; 64 << 10];
+        while let Ok(n @ 1..) = self.stream.read(&mut chunk) {
+            self.received.extend_from_slice(&chunk[..n]);
+        }
+    }
+
     /// Ends the sending side, as a client that goes away in the middle of a command does.
     pub fn finish(&mut self) {
         // The peer may have closed first; then there is nothing left to end.

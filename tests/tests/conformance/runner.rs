@@ -259,6 +259,7 @@ pub(super) fn compare(
         Compare::Exact | Compare::Silent => false,
         Compare::Type => redis_raw.first() == larder_raw.first(),
         Compare::Sorted => normalised(redis_raw, Reply::sorted)? == normalised(larder_raw, Reply::sorted)?,
+        Compare::Facts => normalised(redis_raw, without_notes)? == normalised(larder_raw, without_notes)?,
         Compare::Shape => normalised(redis_raw, Reply::shape)? == normalised(larder_raw, Reply::shape)?,
         Compare::Near => {
             let number = |raw: &[u8]| reply::decode(raw).ok().and_then(|reply| reply.integer());
@@ -271,6 +272,27 @@ pub(super) fn compare(
 
 fn normalised(raw: &[u8], with: fn(Reply) -> Reply) -> Result<Reply, String> {
     reply::decode(raw).map(with)
+}
+
+/// Drops the key `notes` and its value, wherever they stand, and sorts the rest.
+fn without_notes(reply: Reply) -> Reply {
+    fn drop_notes(reply: Reply) -> Reply {
+        let is_notes = |reply: &Reply| reply.bytes() == Some(b"notes");
+        match reply {
+            Reply::Array(kind, Some(items)) => {
+                let notes = items.iter().position(is_notes);
+                let kept = items.into_iter().enumerate();
+                let kept = kept.filter(|(at, _)| notes.is_none_or(|notes| *at != notes && *at != notes + 1));
+                Reply::Array(kind, Some(kept.map(|(_, item)| drop_notes(item)).collect()))
+            }
+            Reply::Map(kind, pairs) => {
+                let kept = pairs.into_iter().filter(|(key, _)| !is_notes(key));
+                Reply::Map(kind, kept.map(|(key, value)| (key, drop_notes(value))).collect())
+            }
+            other => other,
+        }
+    }
+    drop_notes(reply).sorted()
 }
 
 fn show(reply: &Result<Vec<u8>, String>) -> String {

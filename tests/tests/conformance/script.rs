@@ -24,6 +24,8 @@ pub(super) enum Compare {
     Exact,
     /// Order means nothing (KEYS, SCAN, CONFIG GET, COMMAND LIST): collections are sorted first.
     Sorted,
+    /// As `Sorted`, without the `notes` of COMMAND INFO, which everybody writes in words of their own.
+    Facts,
     /// Values are the server's own (TIME, CLIENT ID, MEMORY STATS): types and lengths only.
     Shape,
     /// A text or collection that is the server's own (INFO, LOLWUT, CLIENT LIST): the type only.
@@ -127,6 +129,7 @@ fn parse_step(line: usize, text: &str) -> Result<Step, String> {
         } else if let Some(name) = word.strip_prefix('~') {
             step.compare = match name {
                 "sorted" => Compare::Sorted,
+                "facts" => Compare::Facts,
                 "shape" => Compare::Shape,
                 "type" => Compare::Type,
                 "near" => Compare::Near,

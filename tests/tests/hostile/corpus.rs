@@ -4,8 +4,9 @@ use super::{MIB, expect_memory_back, expect_prompt_ping};
 use crate::conformance::script::split_args;
 use larder_tests::reply::escape;
 use larder_tests::rng::Rng;
-use larder_tests::server::Server;
+use larder_tests::server::{Server, is_stand_in};
 use larder_tests::wait::PATIENCE;
+use std::time::Duration;
 
 const FRAMES: &str = include_str!("../../corpus/frames.txt");
 
@@ -26,12 +27,20 @@ fn frames() -> Vec<(&'static str, Vec<u8>)> {
 
 /// Sends `bytes` in pieces of at most `piece` bytes, ends the sending side, returns all that comes back.
 fn answer(server: &Server, bytes: &[u8], piece: usize) -> Result<Vec<u8>, String> {
+    answer_after(server, bytes, piece, Duration::ZERO)
+}
+
+/// As `answer`, but ends the sending side only when nothing has come back for `silence`.
+fn answer_after(server: &Server, bytes: &[u8], piece: usize, silence: Duration) -> Result<Vec<u8>, String> {
     let mut conn = server.connect();
     for part in bytes.chunks(piece) {
         // A server that has closed already refuses the rest: right, if the replies are.
         if conn.send(part).is_err() {
             break;
         }
+    }
+    if !silence.is_zero() {
+        conn.read_until_silent(silence);
     }
     conn.finish();
     conn.read_to_close(PATIENCE)
@@ -48,10 +57,39 @@ fn every_bad_frame_gets_the_reply_of_redis_and_harms_nobody() {
     let before = larder.resident_bytes();
     let mut failures = Vec::new();
     for (name, bytes) in frames() {
+        if name.starts_with("!nul-ends-search ") {
+            let (redis, larder) = (answer(&redis, &bytes, usize::MAX), answer(&larder, &bytes, usize::MAX));
+            let (redis, larder) = (redis.expect("closed"), larder.expect("closed"));
+            assert!(
+                is_stand_in() || redis.is_empty() && larder.starts_with(b"-ERR"),
+                "{name}: {}",
+                escape(&larder)
+            );
+            continue;
+        }
         for piece in [usize::MAX, 1 + bytes.len() / 7] {
-            let (expected, got) = (answer(&redis, &bytes, piece), answer(&larder, &bytes, piece));
+            let (mut expected, mut got) = (answer(&redis, &bytes, piece), answer(&larder, &bytes, piece));
+            // Redis drops replies that do not fit the socket's buffer when the peer has ended its side.
+            if expected.as_ref().is_ok_and(|raw| raw.len() > 16 << 10) {
+                let patient = |server| answer_after(server, &bytes, piece, Duration::from_millis(300));
+                (expected, got) = (patient(&redis), patient(&larder));
+            }
             if expected != got || expected.is_err() {
-                let show = |reply: &Result<Vec<u8>, String>| reply.as_deref().map_or_else(Clone::clone, escape);
+                let both = [&expected, &got].map(|reply| reply.as_deref().unwrap_or_default());
+                let same = both[0]
+                    .iter()
+                    .zip(both[1])
+                    .take_while(|(a, b)| a == b)
+                    .count()
+                    .saturating_sub(20);
+                let show = |reply: &Result<Vec<u8>, String>| match reply {
+                    Ok(raw) => format!(
+                        "{} bytes, from {same}: {}",
+                        raw.len(),
+                        escape(&raw[same.min(raw.len())..])
+                    ),
+                    Err(why) => why.clone(),
+                };
                 let difference = format!("{name}:\n  redis:  {}\n  larder: {}", show(&expected), show(&got));
                 if failures.last() != Some(&difference) {
                     failures.push(difference);
