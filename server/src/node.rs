@@ -228,7 +228,10 @@ impl Node {
         let seed = ahash::RandomState::new();
         let run_id: String = (0..3).map(|part| format!("{:016x}", seed.hash_one(part))).collect();
         Node {
-            keyspace: Keyspace::new(Shape::suiting(limit, threads, settings.databases), ahash::RandomState::new()),
+            keyspace: Keyspace::new(
+                Shape::suiting(limit, threads, settings.databases),
+                ahash::RandomState::new(),
+            ),
             clients: Clients::default(),
             workers: (0..threads).map(|_| Arc::default()).collect(),
             slowlog: Slowlog::default(),

@@ -142,7 +142,8 @@ fn run_fields(call: &mut Call<'_>, read_only: bool) -> Outcome {
     let max_bytes = call.node.config.settings().proto_max_bulk_len;
     let ops = bits::parse_field_ops(call.args.iter().skip(2), read_only, max_bytes)?;
     let needed = ops.iter().filter_map(FieldOp::bytes_needed).max();
-    check_len(call.node, needed.unwrap_or(0))?;
+    // As in Redis the limit is on the offset: a field that begins below it may end a little above.
+    check_len(call.node, needed.unwrap_or(0).saturating_sub(8))?;
     let mut key = call.store.key(&call.args[1]);
     let mut replies = Vec::with_capacity(ops.len());
     match needed {

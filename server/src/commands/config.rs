@@ -9,7 +9,11 @@ pub fn get(call: &mut Call<'_>) -> Outcome {
     let found = call.node.config.get(&patterns);
     call.reply.map(found.len());
     for (name, value) in found {
-        call.reply.bulk(name.as_bytes());
+        // As in Redis a name that was asked for literally comes back as it was spelt.
+        let spelt = patterns
+            .iter()
+            .find(|pattern| pattern.eq_ignore_ascii_case(name.as_bytes()));
+        call.reply.bulk(spelt.copied().unwrap_or(name.as_bytes()));
         call.reply.bulk(value.as_bytes());
     }
     Ok(())

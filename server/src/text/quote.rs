@@ -27,7 +27,11 @@ pub fn quote_into(out: &mut Vec<u8>, bytes: &[u8]) {
 /// Bytes of a peer as an error repeats them: up to the first NUL, as Redis prints C strings, each byte as the
 /// character of that number, which `Reply::error` makes a byte again.
 pub fn shown(bytes: &[u8]) -> String {
-    bytes.iter().take_while(|&&byte| byte != 0).map(|&byte| char::from(byte)).collect()
+    bytes
+        .iter()
+        .take_while(|&&byte| byte != 0)
+        .map(|&byte| char::from(byte))
+        .collect()
 }
 
 #[cfg(test)]

@@ -3,13 +3,17 @@
 //! Random access to gigabytes in 4 KiB pages spends more time on address translation than on the data,
 //! so a large node maps regions that the kernel may back with 2 MiB pages, and cuts slabs from them.
 //! Slabs are taken from the lowest page that has room, so that pages at the end empty as data shrinks;
-//! an empty page is given back to the system at once. A small node, which must not lose megabytes to
+//! an empty page is given back to the system at once. To touch a page for the first time takes the kernel
+//! (and a virtual machine's host) milliseconds, so a thread of the pool touches the next one while the
+//! current one fills. A small node, which must not lose megabytes to
 //! pages that are barely used, takes its slabs from the process's allocator.
 
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::collections::BTreeSet;
 use std::ptr::NonNull;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
 
 const PAGE: usize = 2 << 20;
 /// Pages that are mapped together, so that the number of mappings stays far below the system's limit.
@@ -24,6 +28,46 @@ struct Page {
     base: NonNull<u8>,
     taken: [u64; WORDS],
     count: usize,
+    /// Memory stands behind it, or is being fetched.
+    touched: bool,
+}
+
+/// An address within a mapping, to be touched.
+struct Untouched(NonNull<u8>);
+
+// SAFETY: it is only handed to the kernel, which tells whether it is mapped.
+unsafe impl Send for Untouched {}
+
+/// The thread that touches pages ahead of their use.
+struct Toucher {
+    orders: SyncSender<Untouched>,
+    thread: JoinHandle<()>,
+}
+
+impl Toucher {
+    fn start() -> Option<Toucher> {
+        let (orders, inbox) = sync_channel(1);
+        let thread = std::thread::Builder::new().name("larder-pages".into());
+        let thread = thread.spawn(move || touch_all(&inbox)).ok()?;
+        Some(Toucher { orders, thread })
+    }
+}
+
+fn touch_all(inbox: &Receiver<Untouched>) {
+    for page in inbox {
+        touch(&page);
+    }
+}
+
+/// Has the kernel put memory behind a page, without changing what is there.
+fn touch(page: &Untouched) {
+    #[cfg(target_os = "linux")]
+    // SAFETY: populating changes no content; the page lies in a mapping that outlives this thread.
+    unsafe {
+        libc::madvise(page.0.as_ptr().cast(), PAGE, libc::MADV_POPULATE_WRITE);
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = page.0;
 }
 
 #[derive(Default)]
@@ -31,6 +75,7 @@ struct Pages {
     pages: Vec<Page>,
     with_room: BTreeSet<usize>,
     regions: Vec<memmap2::MmapMut>,
+    toucher: Option<Toucher>,
 }
 
 // SAFETY: a page's pointer is into a region that the same struct owns.
@@ -46,10 +91,12 @@ impl Pool {
     /// A pool of slabs of `slab_bytes`, a power of two from 4 KiB to 64 KiB.
     pub(in crate::store) fn new(slab_bytes: usize, huge_pages: bool) -> Arc<Pool> {
         debug_assert!(slab_bytes.is_power_of_two() && (4096..=65536).contains(&slab_bytes));
-        Arc::new(Pool {
-            slab_bytes,
-            huge: huge_pages.then(Mutex::default),
-        })
+        let huge = huge_pages.then(|| {
+            let mut pages = Pages::default();
+            pages.toucher = Toucher::start();
+            Mutex::new(pages)
+        });
+        Arc::new(Pool { slab_bytes, huge })
     }
 
     pub(in crate::store) fn slab_bytes(&self) -> usize {
@@ -104,11 +151,33 @@ impl Pages {
         let index = word * 64 + page.taken[word].trailing_ones() as usize;
         page.taken[word] |= 1 << (index % 64);
         page.count += 1;
+        page.touched = true;
+        let first = page.count == 1;
+        let base = page.base;
         if page.count == slabs {
             self.with_room.remove(&number);
         }
+        if first {
+            self.touch_next();
+        }
         // SAFETY: the page has room, so the first free slab lies within it.
-        Some(unsafe { page.base.add(index * slab_bytes) })
+        Some(unsafe { base.add(index * slab_bytes) })
+    }
+
+    /// Has the page after the current one touched, if it was not.
+    fn touch_next(&mut self) {
+        if self.with_room.len() < 2 && self.add_region().is_none() {
+            return;
+        }
+        let Some(&next) = self.with_room.iter().nth(1) else {
+            return;
+        };
+        let page = &mut self.pages[next];
+        if let Some(toucher) = self.toucher.as_ref().filter(|_| !page.touched)
+            && toucher.orders.try_send(Untouched(page.base)).is_ok()
+        {
+            page.touched = true;
+        }
     }
 
     /// False if the slab is in none of the pages.
@@ -121,6 +190,7 @@ impl Pages {
         page.count -= 1;
         self.with_room.insert(number);
         if page.count == 0 {
+            page.touched = false;
             release(page.base);
         }
         true
@@ -153,10 +223,21 @@ impl Pages {
                 base,
                 taken: [0; WORDS],
                 count: 0,
+                touched: false,
             });
         }
         self.regions.push(region);
         Some(())
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // Its thread must have ended before the regions are unmapped.
+        if let Some(Toucher { orders, thread }) = self.toucher.take() {
+            drop(orders);
+            let _ = thread.join();
+        }
     }
 }
 

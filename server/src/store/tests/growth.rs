@@ -47,12 +47,15 @@ fn no_insert_or_removal_moves_more_than_a_few_entries() {
 
 #[test]
 fn keys_that_share_a_bucket_are_all_found_in_any_order_of_removal() {
-    let keyspace = Keyspace::new(Shape {
-        stripes: 1,
-        slab_bytes: 4096,
-        huge_pages: false,
-        databases: 1,
-    }, ahash::RandomState::new());
+    let keyspace = Keyspace::new(
+        Shape {
+            stripes: 1,
+            slab_bytes: 4096,
+            huge_pages: false,
+            databases: 1,
+        },
+        ahash::RandomState::new(),
+    );
     // 400 keys make about 54 buckets, so ten equal bits of hash keep them in one.
     let all = (0..).map(number).filter(|key| keyspace.hash(key) & 0x3ff == 5);
     let mut keys: Vec<Vec<u8>> = all.take(400).collect();
@@ -78,12 +81,15 @@ fn keys_that_share_a_bucket_are_all_found_in_any_order_of_removal() {
 
 #[test]
 fn chains_are_whole_while_the_table_grows_over_them() {
-    let keyspace = Keyspace::new(Shape {
-        stripes: 1,
-        slab_bytes: 65536,
-        huge_pages: false,
-        databases: 1,
-    }, ahash::RandomState::new());
+    let keyspace = Keyspace::new(
+        Shape {
+            stripes: 1,
+            slab_bytes: 65536,
+            huge_pages: false,
+            databases: 1,
+        },
+        ahash::RandomState::new(),
+    );
     let crowd: Vec<Vec<u8>> = (0..)
         .map(number)
         .filter(|key| keyspace.hash(key) & 0xff == 77)
