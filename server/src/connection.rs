@@ -395,7 +395,7 @@ impl<T: Transport> Connection<T> {
             true => worker.settings.client_output_buffer_limit.normal.hard_bytes,
             false => worker.settings.unauth_output_buffer_limit,
         };
-        if limit > 0 && output.len() as u64 > limit {
+        if limit > 0 && output.copied_len() as u64 > limit {
             tracing::warn!(client = %self.client.peer.address, bytes = output.len(), "closed for not reading replies");
             self.stats.limit_closes.add(1);
             self.client.peer.kill();

@@ -291,7 +291,9 @@ fn finish_timed(scene: &mut Scene<'_>, command: &'static Command, started: Insta
     let nanos = started.elapsed().as_nanos() as u64;
     scene.untimed.exclude(nanos);
     scene.check_settings();
-    let settings = scene.settings;
+    // A command that changes the threshold is judged by the new one, as in Redis.
+    let changed = scene.stale.then(|| scene.call.node.config.settings());
+    let settings = changed.as_deref().unwrap_or(scene.settings);
     scene
         .call
         .stats

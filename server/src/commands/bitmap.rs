@@ -44,14 +44,11 @@ pub fn setbit(call: &mut Call<'_>) -> Outcome {
         Some(text) => (text.len(), bits::get_bit(&text, offset)),
         None => (0, false),
     };
-    if old == new && needed <= len as u64 {
-        // Nothing changes, so nobody who watches is told.
-        key.touch();
-    } else {
-        key.edit_text(len.max(needed as usize), |text| {
-            bits::set_bit(text, offset, new);
-        });
-    }
+    key.edit_text_if(len.max(needed as usize), |text| {
+        bits::set_bit(text, offset, new);
+        // Where nothing changes nobody who watches is told.
+        old != new || needed > len as u64
+    });
     call.reply.int(i64::from(old));
     Ok(())
 }
@@ -156,8 +153,15 @@ fn run_fields(call: &mut Call<'_>, read_only: bool) -> Outcome {
         Some(needed) => {
             let old = key.text()?.map_or(0, |text| text.len());
             // As in Redis the string grows even if an operation then fails.
-            key.edit_text(old.max(needed as usize), |text| {
-                replies.extend(ops.iter().map(|op| op.run(text)));
+            key.edit_text_if(old.max(needed as usize), |text| {
+                let mut changed = text.len() > old;
+                replies.extend(ops.iter().map(|op| {
+                    let before = op.kind.get(text, op.offset);
+                    let result = op.run(text);
+                    changed |= op.kind.get(text, op.offset) != before;
+                    result
+                }));
+                changed
             });
         }
     }

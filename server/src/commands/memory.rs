@@ -186,7 +186,7 @@ pub fn malloc_stats(call: &mut Call<'_>) -> Outcome {
     let usage = Usage::of(call.node, &survey);
     let memory = survey.memory;
     call.reply.verbatim(&format!(
-        "The allocator (mimalloc) keeps no statistics here; these are the keyspace's own, in bytes.\n\
+        "The allocator (jemalloc) keeps no statistics here; these are the keyspace's own, in bytes.\n\
          entries: {}\nindex: {}\nheld by slabs, large values and index: {}\nconnection buffers: {}\nresident: {}\n",
         memory.entries, memory.index, memory.held, usage.clients, usage.resident
     ));

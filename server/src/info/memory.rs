@@ -6,7 +6,7 @@ use crate::store::Survey;
 use std::sync::atomic::Ordering;
 
 /// Name of the allocator that the binary uses.
-const ALLOCATOR: &str = "mimalloc";
+const ALLOCATOR: &str = "jemalloc";
 
 /// What memory is used for, in bytes.
 #[derive(Clone, Copy, Debug)]

@@ -46,6 +46,11 @@ impl Output {
         self.buffer.len() - self.sent + self.large_bytes
     }
 
+    /// Bytes still to be sent that exist for this output alone: not those of values, which the store has too.
+    pub fn copied_len(&self) -> usize {
+        self.buffer.len() - self.sent
+    }
+
     /// Whether all has been sent.
     #[inline]
     pub fn is_empty(&self) -> bool {
@@ -272,11 +277,11 @@ impl<'o> Reply<'o> {
         self.raw(b"\r\n");
     }
 
-    /// An error, its code first (`ERR ...`). Line ends in it become spaces, and characters up to U+00FF the
+    /// An error, its code first (`ERR ...`). Line ends in it become spaces, at its end nothing, and characters up to U+00FF the
     /// bytes that `text::shown` made them of.
     pub fn error(&mut self, text: &str) {
         self.raw(b"-");
-        for char in text.chars() {
+        for char in text.trim_end_matches(['\r', '\n']).chars() {
             match u8::try_from(char) {
                 Ok(b'\r' | b'\n') => self.raw(b" "),
                 Ok(byte) => self.raw(&[byte]),

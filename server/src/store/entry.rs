@@ -23,11 +23,36 @@ const DEADLINE: u8 = 1;
 const LONG_KEY: u8 = 2;
 /// The value lives in a box of its own.
 const APART: u8 = 4;
-/// The string was built by parts (APPEND, SETRANGE, ...), which OBJECT ENCODING reports.
+/// See `Form::Built`.
 const BUILT: u8 = 8;
 
 const HEADER: usize = 8;
 const POINTER: usize = size_of::<usize>();
+
+/// See `Form::Text`.
+const TEXT: u8 = 16;
+
+/// How a string came to be, which shows only in OBJECT ENCODING.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Form {
+    /// As it was given: an integer, or short or long text.
+    #[default]
+    Given,
+    /// Text even if it reads like an integer, as INCRBYFLOAT leaves it.
+    Text,
+    /// Built by parts: APPEND, SETRANGE, SETBIT.
+    Built,
+}
+
+impl Form {
+    fn flag(self) -> u8 {
+        match self {
+            Form::Given => 0,
+            Form::Text => TEXT,
+            Form::Built => BUILT,
+        }
+    }
+}
 
 /// What an entry is made from.
 pub(super) enum Content<'a> {
@@ -42,7 +67,7 @@ pub(super) struct Parts<'a> {
     pub(super) key: &'a [u8],
     pub(super) content: Content<'a>,
     pub(super) deadline: Option<u64>,
-    pub(super) built: bool,
+    pub(super) form: Form,
     pub(super) meta: u32,
 }
 
@@ -79,7 +104,7 @@ pub(super) unsafe fn write(base: NonNull<u8>, parts: Parts<'_>) {
     let mut flags = 0;
     flags |= if parts.deadline.is_some() { DEADLINE } else { 0 };
     flags |= if long_key { LONG_KEY } else { 0 };
-    flags |= if parts.built { BUILT } else { 0 };
+    flags |= parts.form.flag();
     let inline_len = match &parts.content {
         Content::Inline(bytes) => bytes.len() as u16,
         Content::Apart(_) => {
@@ -226,11 +251,10 @@ impl<'a> Entry<'a> {
     ///
     /// # Safety
     /// The block must hold `size(key, value.len(), deadline)` bytes, and the value must be inline.
-    pub(super) unsafe fn set_inline(&mut self, value: &[u8], built: bool) {
+    pub(super) unsafe fn set_inline(&mut self, value: &[u8], form: Form) {
         let (at, _) = self.payload();
-        let built = if built { u64::from(BUILT) << 32 } else { 0 };
-        let header = self.header() & 0x0000_ffff_ffff_ffff & !(u64::from(BUILT) << 32);
-        let header = header | built | (value.len() as u64) << 48;
+        let header = self.header() & 0x0000_ffff_ffff_ffff & !(u64::from(BUILT | TEXT) << 32);
+        let header = header | u64::from(form.flag()) << 32 | (value.len() as u64) << 48;
         // SAFETY: the caller vouches for the room; `value` may not overlap it, as it is another's memory.
         unsafe {
             self.base.cast::<u64>().write(header.to_le());
@@ -276,9 +300,13 @@ impl<'a> Entry<'a> {
         unsafe { self.base.add(HEADER).cast::<u64>().write(deadline) };
     }
 
-    /// Whether the string was built by parts.
-    pub(super) fn built(&self) -> bool {
-        self.flags() & BUILT != 0
+    /// How the string came to be.
+    pub(super) fn form(&self) -> Form {
+        match self.flags() & (BUILT | TEXT) {
+            0 => Form::Given,
+            TEXT => Form::Text,
+            _ => Form::Built,
+        }
     }
 
     /// The 32 bits that belong to eviction.

@@ -1,10 +1,11 @@
 //! One key with its stripe locked: every single-key operation is a method here.
 
+use super::Keyspace;
+use super::entry::{Entry, Form};
 use super::eviction::{Eviction, idle_seconds};
 use super::stripe::{Facts, NewValue, Stripe, Target};
 use super::table::Place;
 use super::value::Value;
-use super::{Keyspace, entry::Entry};
 use bytes::Bytes;
 use std::ops::Deref;
 use std::sync::MutexGuard;
@@ -64,8 +65,8 @@ pub struct Stored {
 }
 
 enum Owned {
-    /// A string, and whether it was built by parts.
-    Inline(Vec<u8>, bool),
+    /// A string, and how it came to be.
+    Inline(Vec<u8>, Form),
     Boxed(Box<Value>),
 }
 
@@ -198,8 +199,8 @@ impl<'s> Key<'s> {
     /// OBJECT ENCODING's answer; `None` if the key is not there.
     pub fn encoding(&mut self) -> Option<&'static str> {
         self.entry().map(|entry| match entry.inline() {
-            Some(_) if entry.built() => "raw",
-            Some(value) if crate::text::parse_i64(value).is_some() => "int",
+            Some(_) if entry.form() == Form::Built => "raw",
+            Some(value) if entry.form() == Form::Given && crate::text::parse_i64(value).is_some() => "int",
             Some(value) if value.len() <= 44 => "embstr",
             Some(_) => "raw",
             None => "raw",
@@ -250,15 +251,23 @@ impl<'s> Key<'s> {
         self.freed = replaced;
     }
 
-    /// Stores a string under the deadline that the key has, if it is there.
-    pub fn set_text_keeping_deadline(&mut self, value: &[u8]) {
+    /// Stores a value under the deadline that the key has, if it is there.
+    pub fn set_keeping_deadline(&mut self, value: NewValue<'_>) {
         let deadline = self.deadline();
-        self.set(NewValue::Bytes(value), deadline);
+        self.set(value, deadline);
     }
 
     /// Edits the string in place; it is created if absent. `change` sees it with `len` bytes, cut or
     /// padded with zeros. The caller has checked that it is a string.
     pub fn edit_text(&mut self, len: usize, change: impl FnOnce(&mut [u8])) {
+        self.edit_text_if(len, |text| {
+            change(text);
+            true
+        });
+    }
+
+    /// As `edit_text`, but `change` tells whether those who watch the key must hear of it.
+    pub fn edit_text_if(&mut self, len: usize, change: impl FnOnce(&mut [u8]) -> bool) {
         let target = self.target;
         if self.place().is_none() {
             let mut fresh = vec![0; len];
@@ -305,7 +314,7 @@ impl<'s> Key<'s> {
         let meta = self.eviction.fresh(self.target.now_ms);
         let entry = self.entry()?;
         let value = match (entry.inline(), entry.apart()) {
-            (Some(bytes), _) => Owned::Inline(bytes.to_vec(), entry.built()),
+            (Some(bytes), _) => Owned::Inline(bytes.to_vec(), entry.form()),
             (None, Some(value)) => Owned::Boxed(Box::new(value.clone())),
             (None, None) => return None,
         };
@@ -320,7 +329,7 @@ impl<'s> Key<'s> {
     pub fn take(&mut self) -> Option<Stored> {
         let place = self.place()?;
         let entry = self.entry()?;
-        let inline = entry.inline().map(|bytes| Owned::Inline(bytes.to_vec(), entry.built()));
+        let inline = entry.inline().map(|bytes| Owned::Inline(bytes.to_vec(), entry.form()));
         let facts = Facts {
             deadline: entry.deadline(),
             meta: entry.meta(),
@@ -339,8 +348,9 @@ impl<'s> Key<'s> {
         let known = self.place.take();
         let (target, keyspace) = (self.target, self.keyspace);
         let value = match stored.value {
-            Owned::Inline(bytes, false) => NewValue::Shared(bytes.into()),
-            Owned::Inline(bytes, true) => NewValue::Built(bytes.into()),
+            Owned::Inline(ref bytes, Form::Text) => NewValue::Text(bytes),
+            Owned::Inline(bytes, Form::Given) => NewValue::Shared(bytes.into()),
+            Owned::Inline(bytes, Form::Built) => NewValue::Built(bytes.into()),
             Owned::Boxed(value) => NewValue::Boxed(value),
         };
         let stripe = self.guard.stripe();

@@ -1,7 +1,7 @@
 //! One lock's part of the keyspace: a table per database, and the one funnel for change.
 
 use super::arena::Pool;
-use super::entry::{self, Content, Entry, Parts};
+use super::entry::{self, Content, Entry, Form, Parts};
 use super::eviction::{self, Eviction};
 use super::key::{Text, WrongType};
 use super::table::{Place, Table};
@@ -14,6 +14,8 @@ use std::sync::Arc;
 pub enum NewValue<'a> {
     /// A string, copied into the entry when it fits a slab.
     Bytes(&'a [u8]),
+    /// The same, and it stays text even if it reads like an integer.
+    Text(&'a [u8]),
     /// A string that may be kept as it is.
     Shared(Bytes),
     /// The same, computed by a command and not given by a client, which OBJECT ENCODING tells apart.
@@ -227,10 +229,14 @@ impl Stripe {
         let before = table.used_bytes();
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
-        let built = matches!(value, NewValue::Built(_));
+        let form = match value {
+            NewValue::Text(_) => Form::Text,
+            NewValue::Built(_) => Form::Built,
+            NewValue::Bytes(_) | NewValue::Shared(_) | NewValue::Boxed(_) => Form::Given,
+        };
         let content = match value {
-            NewValue::Bytes(bytes) if fits(bytes.len()) => Content::Inline(bytes),
-            NewValue::Bytes(bytes) => {
+            NewValue::Bytes(bytes) | NewValue::Text(bytes) if fits(bytes.len()) => Content::Inline(bytes),
+            NewValue::Bytes(bytes) | NewValue::Text(bytes) => {
                 Content::Apart(Box::new(Value::Text(value::Text::new(Bytes::copy_from_slice(bytes)))))
             }
             NewValue::Shared(ref bytes) | NewValue::Built(ref bytes) if fits(bytes.len()) => Content::Inline(bytes),
@@ -243,7 +249,7 @@ impl Stripe {
             key: target.key,
             content,
             deadline,
-            built,
+            form,
             meta,
         };
         let replaced = match place {
@@ -259,10 +265,21 @@ impl Stripe {
         replaced
     }
 
-    /// Edits a string in place: `change` sees it with `len` bytes, cut or padded with zeros.
-    pub(super) fn edit(&mut self, target: Target<'_>, place: Place, len: usize, change: impl FnOnce(&mut [u8])) {
-        self.change(target.table, |table, _| table.edit(place, len, change));
-        self.changed(target);
+    /// Edits a string in place: `change` sees it with `len` bytes, cut or padded with zeros, and tells whether
+    /// anybody must hear of it.
+    pub(super) fn edit(
+        &mut self,
+        target: Target<'_>,
+        place: Place,
+        len: usize,
+        change: impl FnOnce(&mut [u8]) -> bool,
+    ) {
+        let mut changed = false;
+        let edit = |text: &mut [u8]| changed = change(text);
+        self.change(target.table, |table, _| table.edit(place, len, edit));
+        if changed {
+            self.changed(target);
+        }
     }
 
     /// Gives the entry another deadline, or none.

@@ -1,6 +1,7 @@
 //! Strings that are numbers: INCR and its kin.
 
 use crate::call::{Call, Error, Outcome};
+use crate::store::NewValue;
 use crate::text::{add_decimal, format_i64, number::INT_BYTES, parse_i64};
 
 /// INCR key
@@ -39,7 +40,7 @@ fn add(call: &mut Call<'_>, step: i64) -> Outcome {
         .checked_add(step)
         .ok_or(Error::new("ERR increment or decrement would overflow"))?;
     let mut digits = [0; INT_BYTES];
-    key.set_text_keeping_deadline(format_i64(new, &mut digits));
+    key.set_keeping_deadline(NewValue::Bytes(format_i64(new, &mut digits)));
     call.reply.int(new);
     Ok(())
 }
@@ -52,7 +53,7 @@ pub fn incrbyfloat(call: &mut Call<'_>) -> Outcome {
         None => add_decimal(b"0", &call.args[2]),
     };
     let sum = sum.map_err(|error| Error::of(error.to_string()))?;
-    key.set_text_keeping_deadline(&sum);
+    key.set_keeping_deadline(NewValue::Text(&sum));
     call.reply.bulk(&sum);
     Ok(())
 }

@@ -20,7 +20,7 @@ pub(super) use scan::scan_order;
 use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, prefetch, tag_of};
 
 use super::arena::{Arena, Handle, Pool};
-use super::entry::{self, Entry, Parts};
+use super::entry::{self, Entry, Form, Parts};
 use super::value::{Text, Value};
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -323,7 +323,7 @@ impl Table {
             }
             old.set_meta(parts.meta);
             // SAFETY: `bytes` is the entry's new size and fits the block; the value is inline.
-            unsafe { old.set_inline(value, parts.built) };
+            unsafe { old.set_inline(value, parts.form) };
             return None;
         }
         self.account(&parts);
@@ -388,7 +388,7 @@ impl Table {
                 key: &key,
                 content,
                 deadline,
-                built: true,
+                form: Form::Built,
                 meta,
             },
         );
@@ -418,7 +418,7 @@ impl Table {
             key: old.key(),
             content,
             deadline,
-            built: old.built(),
+            form: old.form(),
             meta: old.meta(),
         };
         // SAFETY: the block is fresh and large enough; allocating it moved no other block.

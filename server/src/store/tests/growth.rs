@@ -26,7 +26,7 @@ fn no_insert_or_removal_moves_more_than_a_few_entries() {
             key: &key,
             content: Content::Inline(b"value"),
             deadline: None,
-            built: false,
+            form: crate::store::entry::Form::Given,
             meta: 0,
         };
         table.insert(hasher.hash_one(&key[..]), parts, rehash);

@@ -109,7 +109,7 @@ impl Both {
             }
             _ => {
                 kept = open.deadline();
-                open.set_text_keeping_deadline(&value);
+                open.set_keeping_deadline(NewValue::Bytes(&value));
             }
         }
         drop(open);

@@ -8,7 +8,7 @@ fn add(store: &mut Store<'_>, key: &[u8], amount: i64) {
     let mut key = store.key(key);
     let text = key.text().expect("all values are strings").map(|text| text.to_vec());
     let old = text.map_or(0, |text| crate::text::parse_i64(&text).expect("all values are numbers"));
-    key.set_text_keeping_deadline((old + amount).to_string().as_bytes());
+    key.set_keeping_deadline(NewValue::Bytes((old + amount).to_string().as_bytes()));
 }
 
 fn amount(keyspace: &Keyspace, index: usize) -> i64 {
