@@ -335,18 +335,18 @@ impl<'o> Reply<'o> {
     #[inline]
     pub fn null(&mut self) {
         if self.is_resp3() {
-            self.raw(b"_\r\n")
+            self.raw(b"_\r\n");
         } else {
-            self.raw(b"$-1\r\n")
+            self.raw(b"$-1\r\n");
         }
     }
 
     /// The absence of an array.
     pub fn null_array(&mut self) {
         if self.is_resp3() {
-            self.raw(b"_\r\n")
+            self.raw(b"_\r\n");
         } else {
-            self.raw(b"*-1\r\n")
+            self.raw(b"*-1\r\n");
         }
     }
 
@@ -359,9 +359,9 @@ impl<'o> Reply<'o> {
     /// A map's head; `pairs` times two replies follow.
     pub fn map(&mut self, pairs: usize) {
         if self.is_resp3() {
-            self.header(b'%', pairs as i64)
+            self.header(b'%', pairs as i64);
         } else {
-            self.array(pairs * 2)
+            self.array(pairs * 2);
         }
     }
 

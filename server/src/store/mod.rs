@@ -78,6 +78,10 @@ impl Shape {
 
 /// Whole tables cut loose by a flush, freed when this is dropped: to be done under no lock.
 #[derive(Default)]
+#[expect(
+    clippy::vec_box,
+    reason = "the tables come boxed, and moving them out would copy them under the lock"
+)]
 pub struct Flushed(Vec<Box<Table>>);
 
 impl Flushed {

@@ -378,7 +378,7 @@ mod tests {
         for step in 0..20_000u32 {
             seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
             let roll = (seed >> 33) as usize;
-            if live.len() > 300 || (roll % 3 == 0 && !live.is_empty()) {
+            if live.len() > 300 || (roll.is_multiple_of(3) && !live.is_empty()) {
                 let (handle, bytes, mark) = live.swap_remove(roll % live.len());
                 // SAFETY: the block is live and `bytes` long.
                 let content = unsafe { std::slice::from_raw_parts(arena.block(handle).as_ptr(), bytes) };

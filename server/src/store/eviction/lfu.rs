@@ -23,7 +23,7 @@ impl Ranking for Lfu {
         let counter = decayed(eviction, meta, now_ms);
         let above = u64::from(counter.saturating_sub(FRESH));
         let odds = above * u64::from(eviction.lfu_log_factor) + 1;
-        let rises = counter < u8::MAX && mix(random, now_ms) % odds == 0;
+        let rises = counter < u8::MAX && mix(random, now_ms).is_multiple_of(odds);
         pack(now_ms, counter + u8::from(rises))
     }
 

@@ -68,7 +68,7 @@ fn keys_that_share_a_bucket_are_all_found_in_any_order_of_removal() {
             left -= 1;
             keys.swap(drawn, left);
             assert!(view(&keyspace, 0, NOW).key(&keys[left]).remove());
-            if left % 20 == 0 || round == 0 && left > 380 {
+            if left.is_multiple_of(20) || round == 0 && left > 380 {
                 for (index, key) in keys.iter().enumerate() {
                     let kept = (index < left).then(|| key.clone());
                     assert_eq!(get(&keyspace, key), kept);

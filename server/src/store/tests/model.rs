@@ -75,8 +75,8 @@ impl Both {
                 let removed = self.store(database).key(&key).remove();
                 assert_eq!(removed, self.maps[database].remove(&key).is_some());
             }
-            55..65 => self.expire(database, key),
-            65..75 => self.transfer(database, key),
+            55..65 => self.expire(database, &key),
+            65..75 => self.transfer(database, &key),
             75..78 => {
                 self.now_ms += self.rng.below(40) as u64;
                 self.forget_expired();
@@ -129,10 +129,10 @@ impl Both {
         entry.0.iter_mut().rev().take(3).for_each(|last| *last = byte);
     }
 
-    fn expire(&mut self, database: usize, key: Vec<u8>) {
+    fn expire(&mut self, database: usize, key: &[u8]) {
         let deadline = self.deadline();
-        let found = self.store(database).key(&key).set_deadline(deadline);
-        let entry = self.maps[database].get_mut(&key);
+        let found = self.store(database).key(key).set_deadline(deadline);
+        let entry = self.maps[database].get_mut(key);
         assert_eq!(found, entry.is_some());
         if let Some(entry) = entry {
             entry.1 = deadline;
@@ -140,21 +140,21 @@ impl Both {
         self.forget_expired();
     }
 
-    fn transfer(&mut self, database: usize, key: Vec<u8>) {
+    fn transfer(&mut self, database: usize, key: &[u8]) {
         let (other, target, takes) = (self.database(), self.key(), self.rng.one_in(2));
         let mut store = self.store(database);
-        store.hold([&key[..], &target[..]]);
+        store.hold([key, &target[..]]);
         let stored = if takes {
-            store.key(&key).take()
+            store.key(key).take()
         } else {
-            store.key(&key).copy()
+            store.key(key).copy()
         };
         let moved = stored.map(|stored| store.key_in(other, &target).put(stored)).is_some();
         drop(store);
-        let entry = self.maps[database].get(&key).cloned();
+        let entry = self.maps[database].get(key).cloned();
         assert_eq!(moved, entry.is_some());
         if takes {
-            self.maps[database].remove(&key);
+            self.maps[database].remove(key);
         }
         if let Some(entry) = entry {
             self.maps[other].insert(target, entry);
@@ -169,7 +169,6 @@ impl Both {
         assert_eq!(open.deadline(), entry.and_then(|entry| entry.1));
         let text = open.text().expect("all values are strings");
         assert_eq!(text.as_deref(), entry.map(|entry| &entry.0[..]));
-        drop(text);
         assert_eq!(open.type_name(), entry.map(|_| "string"));
         assert_eq!(open.held_bytes().is_some(), entry.is_some());
     }

@@ -18,7 +18,7 @@ fn disturb(keyspace: &Keyspace, rng: &mut Rng, how: Meanwhile, call: usize, pass
     let grows = match how {
         Meanwhile::Grows => true,
         Meanwhile::Shrinks => false,
-        Meanwhile::Swings => call / 8 % 2 == 0,
+        Meanwhile::Swings => (call / 8).is_multiple_of(2),
         Meanwhile::Churns => rng.one_in(2),
     };
     for _ in 0..40 {

@@ -51,7 +51,7 @@ fn expiry_is_told_unless_it_came_before_the_watch() {
     let expiring = |key: &[u8]| {
         view(&keyspace, 0, NOW)
             .key(key)
-            .set(NewValue::Bytes(b"v"), Some(NOW + 10))
+            .set(NewValue::Bytes(b"v"), Some(NOW + 10));
     };
     expiring(b"key");
     let before = watched(&keyspace, 0, b"key", NOW);
