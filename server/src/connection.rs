@@ -334,6 +334,7 @@ impl<T: Transport> Connection<T> {
         let mut bytes = Vec::with_capacity(len.min(RESERVE_BYTES));
         bytes.extend_from_slice(&self.leftover[at..]);
         self.leftover.truncate(at);
+        self.leftover.shrink_to_fit();
         self.large = Some(Large { bytes, len });
     }
 

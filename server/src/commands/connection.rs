@@ -19,7 +19,7 @@ const HELLO_UNAUTHENTICATED: Error = Error::new(
      option can be used to authenticate the client and select the RESP protocol version at the same time",
 );
 
-/// AUTH [username] password
+/// `AUTH [username] password`
 pub fn auth(call: &mut Call<'_>) -> Outcome {
     let args = call.args;
     let no_password = call.node.config.settings().requirepass.is_empty();
@@ -62,7 +62,7 @@ pub fn echo(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
-/// PING [message]
+/// `PING [message]`
 pub fn ping(call: &mut Call<'_>) -> Outcome {
     match call.args.get(1) {
         _ if call.args.len() > 2 => return Err(Error::wrong_arity(call.command)),

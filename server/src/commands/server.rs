@@ -58,7 +58,7 @@ pub fn lolwut(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
-/// SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]
+/// `SHUTDOWN [NOSAVE|SAVE] [NOW] [FORCE] [ABORT]`
 ///
 /// There is nothing to save, and connections finish what was read whatever is asked for.
 pub fn shutdown(call: &mut Call<'_>) -> Outcome {

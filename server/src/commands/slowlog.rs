@@ -6,7 +6,7 @@ use crate::text::parse_i64;
 /// Entries that GET returns when it is not told how many.
 const DEFAULT_COUNT: usize = 10;
 
-/// SLOWLOG GET [count]
+/// `SLOWLOG GET [count]`
 pub fn get(call: &mut Call<'_>) -> Outcome {
     if call.args.len() > 3 {
         let name = String::from_utf8_lossy(&call.args[1]).into_owned();

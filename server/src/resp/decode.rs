@@ -300,8 +300,12 @@ impl Cursor<'_, '_> {
     /// What `length` leaves over: lengths of four digits and more, and everything that is wrong.
     #[inline(never)]
     fn long_length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
-        if at >= self.input.len() {
-            return Ok(None);
+        match self.input.get(at) {
+            None => return Ok(None),
+            // Hides its line from Redis, so that more is waited for.
+            Some(0) if self.input.len() - at > MAX_LINE => return Err(ProtocolError::LengthTooLong),
+            Some(0) => return Ok(None),
+            Some(_) => {}
         }
         let Some((len, next)) = self.number(at + 1, ProtocolError::LengthTooLong)? else {
             return Ok(None);

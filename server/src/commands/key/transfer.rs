@@ -14,7 +14,7 @@ fn database(text: &[u8], databases: usize) -> Result<usize, Error> {
     known.ok_or(Error::new("ERR DB index is out of range"))
 }
 
-/// COPY source destination [DB destination-db] [REPLACE]
+/// `COPY source destination [DB destination-db] [REPLACE]`
 pub fn copy(call: &mut Call<'_>) -> Outcome {
     let (mut target, mut replace) = (call.store.database, false);
     let mut at = 3;
