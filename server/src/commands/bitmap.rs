@@ -154,11 +154,12 @@ fn run_fields(call: &mut Call<'_>, read_only: bool) -> Outcome {
             let old = key.text()?.map_or(0, |text| text.len());
             // As in Redis the string grows even if an operation then fails.
             key.edit_text_if(old.max(needed as usize), |text| {
-                let mut changed = text.len() > old;
+                let (mut changed, grown) = (false, text.len() > old);
                 replies.extend(ops.iter().map(|op| {
                     let before = op.kind.get(text, op.offset);
                     let result = op.run(text);
-                    changed |= op.kind.get(text, op.offset) != before;
+                    let written = op.bytes_needed().is_some() && result.is_some();
+                    changed |= written && (grown || op.kind.get(text, op.offset) != before);
                     result
                 }));
                 changed

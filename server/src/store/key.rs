@@ -271,8 +271,15 @@ impl<'s> Key<'s> {
         let target = self.target;
         if self.place().is_none() {
             let mut fresh = vec![0; len];
-            change(&mut fresh);
-            self.set(NewValue::Built(fresh.into()), None);
+            let heard = change(&mut fresh);
+            let (known, keyspace) = (self.place.take(), self.keyspace);
+            let (deadline, meta) = (None, self.eviction.fresh(target.now_ms));
+            let stripe = self.guard.stripe();
+            stripe.set_quietly(target, known, NewValue::Built(fresh.into()), Facts { deadline, meta });
+            if heard {
+                stripe.changed(target);
+            }
+            keyspace.publish_if_far(stripe);
             return;
         }
         if let Some(place) = self.place.take().flatten() {

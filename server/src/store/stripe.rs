@@ -202,11 +202,24 @@ impl Stripe {
         entry.into_text().map(Some).ok_or(WrongType)
     }
 
-    /// Stores a value under a key, whatever was there.
+    /// Stores a value under a key, whatever was there, and tells those who must hear of it.
+    pub(super) fn set(
+        &mut self,
+        target: Target<'_>,
+        known: Option<Option<Place>>,
+        value: NewValue<'_>,
+        facts: Facts,
+    ) -> Option<Box<Value>> {
+        let replaced = self.set_quietly(target, known, value, facts);
+        self.changed(target);
+        replaced
+    }
+
+    /// As `set`, for a change that nobody must hear of.
     ///
     /// `known` is where the key is, or that it is not there, if the caller has looked already. What was
     /// boxed there before is given back for the caller to drop.
-    pub(super) fn set(
+    pub(super) fn set_quietly(
         &mut self,
         target: Target<'_>,
         known: Option<Option<Place>>,
@@ -261,7 +274,6 @@ impl Stripe {
             }
         };
         *used = *used + table.used_bytes() - before;
-        self.changed(target);
         replaced
     }
 
