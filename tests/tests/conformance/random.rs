@@ -354,6 +354,13 @@ fn same_state(servers: &[Server; 2], seed: u64) {
 
 const COMMANDS: usize = 100_000;
 
+/// Commands of a run with a fresh seed: `LARDER_RANDOM_COMMANDS`, for hunting, or a number that keeps
+/// `scripts/test` short.
+fn fresh_commands() -> usize {
+    let asked = std::env::var("LARDER_RANDOM_COMMANDS").ok();
+    asked.map_or(20_000, |text| text.parse().expect("LARDER_RANDOM_COMMANDS is a number"))
+}
+
 #[test]
 fn random_sequences_with_a_fixed_seed_conform() {
     run(20_260_101, COMMANDS, false);
@@ -361,10 +368,10 @@ fn random_sequences_with_a_fixed_seed_conform() {
 
 #[test]
 fn random_sequences_with_a_fresh_seed_conform() {
-    run(fresh_seed(), COMMANDS, false);
+    run(fresh_seed(), fresh_commands(), false);
 }
 
 #[test]
 fn random_sequences_in_resp3_conform() {
-    run(fresh_seed(), COMMANDS, true);
+    run(fresh_seed(), fresh_commands(), true);
 }
