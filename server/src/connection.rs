@@ -122,6 +122,8 @@ impl<T: Transport> Connection<T> {
         loop {
             worker.refresh();
             if self.client.peer.is_killed() {
+                // What was for it before it was closed still goes out, as far as its socket takes it.
+                let _ = self.flush(cx);
                 return Poll::Ready(());
             }
             if ready!(self.flush(cx)).is_err() || self.client.close {
