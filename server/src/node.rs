@@ -8,7 +8,7 @@ use crate::stats::WorkerStats;
 use crate::store::eviction::{Eviction, Policy};
 use crate::store::{Keyspace, Shape};
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -203,8 +203,6 @@ pub struct Node {
     pub client_bytes: AtomicUsize,
     /// `maxmemory` in bytes, the default rule applied; 0 is no limit.
     pub memory_limit: AtomicU64,
-    /// Changes since the last save that Redis would report; there are no saves.
-    pub saved_changes: AtomicI64,
     errors: Mutex<BTreeMap<String, u64>>,
     stopping: AtomicBool,
     stop: tokio::sync::Notify,
@@ -246,7 +244,6 @@ impl Node {
             resident_bytes: AtomicUsize::new(0),
             client_bytes: AtomicUsize::new(0),
             memory_limit: AtomicU64::new(limit),
-            saved_changes: AtomicI64::new(0),
             errors: Mutex::default(),
             stopping: AtomicBool::new(false),
             stop: tokio::sync::Notify::new(),
