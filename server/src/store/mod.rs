@@ -5,9 +5,11 @@
 
 mod arena;
 mod entry;
+mod evict;
 pub mod eviction;
 mod key;
 mod prefetch;
+mod reclaim;
 mod session;
 mod stripe;
 mod survey;
@@ -26,7 +28,6 @@ pub use watch::Dirty;
 
 use arena::Pool;
 use crossbeam_utils::CachePadded;
-use eviction::Eviction;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -224,40 +225,5 @@ impl Keyspace {
     /// Counters summed over the stripes.
     pub fn counters(&self) -> Counters {
         (0..self.stripes.len()).fold(Counters::default(), |sum, index| sum.plus(self.lock(index).counters))
-    }
-
-    /// Evicts up to `count` entries from stripes drawn at random; returns how many went.
-    pub fn evict(&self, count: usize, eviction: &Eviction, now_ms: u64, random: u64) -> usize {
-        let mut evicted = 0;
-        let mut misses = 0;
-        while evicted < count && misses < 2 * self.stripes.len() * self.shape.databases {
-            let draw = eviction::mix(random, (evicted + misses) as u64);
-            let mut stripe = self.lock(self.index(draw));
-            let tables = stripe.tables.len();
-            let table = (0..tables).map(|step| (draw as usize + step) % tables);
-            let chosen = table
-                .into_iter()
-                .find(|&number| stripe.table(number).is_some_and(|table| table.len() > 0));
-            if chosen.is_some_and(|number| stripe.evict_one(number, eviction, now_ms, draw)) {
-                evicted += 1;
-                self.publish(&mut stripe);
-            } else {
-                misses += 1;
-            }
-        }
-        evicted
-    }
-
-    /// Reclaims expired keys of one stripe, visiting at most `budget` buckets; returns how many went, and how
-    /// many with a deadline are left.
-    pub fn reclaim_expired(&self, index: usize, now_ms: u64, budget: usize) -> (usize, usize) {
-        let mut stripe = self.lock(index);
-        let volatile = stripe.volatile();
-        if volatile == 0 {
-            return (0, 0);
-        }
-        let removed = stripe.reclaim_expired(now_ms, budget);
-        self.publish_if_far(&mut stripe);
-        (removed, volatile.saturating_sub(removed))
     }
 }

@@ -2,7 +2,7 @@
 
 use super::arena::Pool;
 use super::entry::{self, Content, Entry, Form, Parts};
-use super::eviction::{self, Eviction};
+use super::eviction::Eviction;
 use super::key::{Text, WrongType};
 use super::table::{Place, Table};
 use super::value::{self, Value};
@@ -71,14 +71,14 @@ pub struct Stripe {
     pub(super) tables: Vec<Option<Box<Table>>>,
     pub(super) watchers: Watchers,
     pub(super) counters: Counters,
-    hasher: ahash::RandomState,
+    pub(super) hasher: ahash::RandomState,
     pool: Arc<Pool>,
     /// Bytes that count against the node's limit.
     pub(super) used: usize,
     /// What the node's total has been told of them.
     pub(super) published: usize,
     /// Where the background reclaim of expired keys goes on: table and scan cursor.
-    reclaim_at: (usize, u32),
+    pub(super) reclaim_at: (usize, u32),
 }
 
 impl Stripe {
@@ -341,71 +341,5 @@ impl Stripe {
             self.watchers.table_changed(number, |_| true);
         }
         self.used = 0;
-    }
-
-    /// Removes expired keys: visits at most `budget` buckets, returns the number removed.
-    pub(super) fn reclaim_expired(&mut self, now_ms: u64, budget: usize) -> usize {
-        let mut removed = 0;
-        for _ in 0..budget {
-            let (number, cursor) = self.reclaim_at;
-            let Some(table) = self.tables[number].as_deref().filter(|table| table.volatile() > 0) else {
-                self.reclaim_at = ((number + 1) % self.tables.len(), 0);
-                if self.reclaim_at.0 == 0 {
-                    break;
-                }
-                continue;
-            };
-            let mut due: Vec<Vec<u8>> = Vec::new();
-            let next = table.scan(cursor, |place| {
-                let entry = table.entry(place);
-                if entry.deadline().is_some_and(|deadline| deadline <= now_ms) {
-                    due.push(entry.key().to_vec());
-                }
-            });
-            for key in due {
-                let hash = self.hasher.hash_one(&key[..]);
-                removed += usize::from(
-                    self.find(Target {
-                        table: number,
-                        key: &key,
-                        hash,
-                        now_ms,
-                    })
-                    .is_none(),
-                );
-            }
-            self.reclaim_at = next.map_or(((number + 1) % self.tables.len(), 0), |cursor| (number, cursor));
-        }
-        removed
-    }
-
-    /// Evicts the worst of a few sampled entries of a table; false if none is eligible.
-    pub(super) fn evict_one(&mut self, number: usize, eviction: &Eviction, now_ms: u64, random: u64) -> bool {
-        let Some(table) = self.tables[number].as_deref() else {
-            return false;
-        };
-        let candidates = (0..eviction.samples).filter_map(|draw| table.sample(eviction::mix(random, draw)));
-        let worst = candidates
-            .filter_map(|place| {
-                let entry = table.entry(place);
-                eviction
-                    .coldness(entry.meta(), entry.deadline(), now_ms)
-                    .map(|cold| (cold, place))
-            })
-            .max_by_key(|(cold, _)| *cold);
-        let Some((_, place)) = worst else { return false };
-        let key = table.entry(place).key().to_vec();
-        let hash = self.hasher.hash_one(&key[..]);
-        drop(self.remove_at(
-            Target {
-                table: number,
-                key: &key,
-                hash,
-                now_ms,
-            },
-            place,
-        ));
-        self.counters.evicted += 1;
-        true
     }
 }
