@@ -3,7 +3,7 @@
 //! In Redis's order: does the command exist, is the number of arguments right, may this connection run
 //! it, is there memory for it, is it held back by a pause, is it queued by a transaction; then the call.
 
-use crate::call::{Call, Error};
+use crate::call::{Call, Error, Outcome};
 use crate::client::Peer;
 use crate::client::{ReplyMode, flag as peer_flag};
 use crate::command::{self, Command, Unknown, flag};
@@ -74,7 +74,11 @@ pub(crate) fn run<'w>(scene: &mut Scene<'w>, args: Args<'w>, prepared: Prepared)
                 && !node.pause.is_active()
                 && !(command.flags.has(flag::DENYOOM) && node.over_limit()) =>
         {
-            call(scene, command, prepared.hash);
+            if command.quick && !scene.time_each {
+                call_quick(scene, command, prepared.hash);
+            } else {
+                call(scene, command, prepared.hash);
+            }
             Ran::Done
         }
         _ => run_unusual(scene, prepared),
@@ -241,16 +245,32 @@ fn is_http(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"post") || name.eq_ignore_ascii_case(b"host:")
 }
 
+/// Runs a command that is quick: it shares its window's time, and there is nothing to clear up behind it.
 #[inline]
-fn call(scene: &mut Scene<'_>, command: &'static Command, hash: Option<u64>) {
-    let call = &mut scene.call;
+fn call_quick(scene: &mut Scene<'_>, command: &'static Command, hash: Option<u64>) {
+    let outcome = handle(&mut scene.call, command, hash);
+    if let Err(error) = outcome {
+        fail(&mut scene.call, command, &error);
+    }
+    scene.untimed.add(command.id);
+    note(scene, command);
+}
+
+#[inline]
+fn handle(call: &mut Call<'_>, command: &'static Command, hash: Option<u64>) -> Outcome {
     if let (Some(hash), Some(key)) = (hash, call.args.get(1)) {
         call.store.hint(key, hash);
     }
     call.command = command;
+    (command.handler)(call)
+}
+
+#[inline(never)]
+fn call(scene: &mut Scene<'_>, command: &'static Command, hash: Option<u64>) {
+    let call = &mut scene.call;
     let timed = !command.is_const_time(call.args.len()) || scene.time_each;
     let started = timed.then(Instant::now);
-    let outcome = (command.handler)(call);
+    let outcome = handle(call, command, hash);
     if let Err(error) = outcome {
         fail(call, command, &error);
     }
@@ -259,6 +279,12 @@ fn call(scene: &mut Scene<'_>, command: &'static Command, hash: Option<u64>) {
         None => scene.untimed.add(command.id),
         Some(started) => finish_timed(scene, command, started),
     }
+    note(scene, command);
+}
+
+/// Remembers the command as the connection's last, and shows it to monitors.
+#[inline]
+fn note(scene: &mut Scene<'_>, command: &'static Command) {
     scene.last_command = command.id;
     if scene.call.node.monitors.any() {
         monitor::feed(

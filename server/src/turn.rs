@@ -99,11 +99,17 @@ fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args
     let database = scene.call.client.database;
     let alone = window.len() == 1;
     scene.prepared.clear();
-    scene.prepared.extend(window.map(|args| Prepared::new(args, keyspace)));
+    let prefetcher = &mut *scene.prefetcher;
+    scene.prepared.extend(window.map(|args| {
+        let prepared = Prepared::new(args, keyspace);
+        if let Some(hash) = prepared.hash() {
+            prefetcher.ask(keyspace, database, hash);
+        }
+        prepared
+    }));
     // A single command would wait for the bucket all the same.
     if !alone {
-        let hashes = scene.prepared.iter().filter_map(Prepared::hash);
-        scene.prefetcher.fetch(keyspace, database, hashes);
+        prefetcher.fetch(keyspace, database, scene.prepared.iter().filter_map(Prepared::hash));
     }
 }
 

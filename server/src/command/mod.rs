@@ -103,6 +103,9 @@ pub struct Command {
     pub first_key: u8,
     /// Argument 1 is a key and there is no other.
     pub single_key: bool,
+    /// Such a command that takes constant time: it holds no lock when it is done, leaves the connection as it was, and
+    /// need not be timed alone.
+    pub quick: bool,
     /// The name as statistics and `COMMAND` show it, in lower case: `get`, `config|get`.
     pub full_name: &'static str,
     /// The name without the parent's: `get` in both cases.

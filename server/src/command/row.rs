@@ -22,6 +22,7 @@ impl Command {
             arity,
             first_key: 0,
             single_key: false,
+            quick: false,
             full_name,
             name: bare_name(full_name),
             last_key: 0,
@@ -59,6 +60,7 @@ impl Command {
             && matches!(keys[0].begin, Begin::Index(1))
             && matches!(keys[0].find, Find::Range { last: 0, .. })
             && !keys[0].flags.has(key_flag::NOT_KEY);
+        self.quick = self.single_key && self.flags.has(flag::CONST_TIME);
         self
     }
 

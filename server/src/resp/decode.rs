@@ -20,6 +20,9 @@ const MAX_LINE: usize = 64 * 1024;
 const MAX_ARGS_UNAUTHENTICATED: i64 = 10;
 const MAX_BULK_UNAUTHENTICATED: i64 = 16 * 1024;
 
+/// Bytes of a request's head where both its numbers are one digit.
+const USUAL_HEAD: usize = 8;
+
 /// What a peer may send.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
@@ -108,6 +111,7 @@ impl Decoder {
         let mut cursor = Cursor {
             input,
             start: 0,
+            first: 0,
             limits,
             batch,
         };
@@ -159,6 +163,8 @@ struct Cursor<'i, 'b> {
     input: &'i [u8],
     /// Where the request begins that is being read.
     start: usize,
+    /// The number of its first span.
+    first: u32,
     limits: Limits,
     batch: &'b mut Batch,
 }
@@ -166,6 +172,9 @@ struct Cursor<'i, 'b> {
 impl Cursor<'_, '_> {
     #[inline]
     fn request(&mut self, keep: &mut Option<Box<Partial>>) -> Result<bool, ProtocolError> {
+        if self.usual_request().is_some() {
+            return Ok(true);
+        }
         if self.input[self.start] != b'*' {
             return self.inline();
         }
@@ -179,6 +188,34 @@ impl Cursor<'_, '_> {
             return Err(ProtocolError::CountUnauthenticated);
         }
         self.arguments(missing.max(0), at, None, keep)
+    }
+
+    /// Reads a whole request of up to nine arguments, the first of up to nine bytes and the others of up to 99, as
+    /// nearly all are. Of any other nothing is kept.
+    #[inline]
+    fn usual_request(&mut self) -> Option<()> {
+        let input = self.input;
+        let (mut missing, mut len) = usual_head(input.get(self.start..)?)?;
+        let mut at = self.start + USUAL_HEAD;
+        loop {
+            let end = at + len + 2;
+            let Some(rest) = input.get(end..) else { break };
+            self.batch.spans.push(Span {
+                start: at as u32,
+                len: len as u32,
+            });
+            missing -= 1;
+            if missing == 0 {
+                self.finish(end);
+                return Some(());
+            }
+            let Some((short, line)) = short_length(rest) else {
+                break;
+            };
+            (len, at) = (short, end + line);
+        }
+        self.batch.spans.truncate(self.first as usize);
+        None
     }
 
     #[inline(never)]
@@ -232,13 +269,13 @@ impl Cursor<'_, '_> {
     /// Enters the request that ends at `end`, unless it has no arguments, and goes on behind it.
     #[inline]
     fn finish(&mut self, end: usize) {
-        let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
-        let count = self.batch.spans.len() as u32 - first;
+        let (first, next) = (self.first, self.batch.spans.len() as u32);
         self.start = end;
-        if count > 0 {
+        if next > first {
+            self.first = next;
             self.batch.requests.push(Request {
                 first,
-                count,
+                count: next - first,
                 end: end as u32,
             });
         }
@@ -252,8 +289,7 @@ impl Cursor<'_, '_> {
                 std::mem::take(&mut self.batch.owned),
             )
         } else {
-            let first = self.batch.requests.last().map_or(0, |last| last.first + last.count);
-            (self.cut_spans(first as usize), Vec::new())
+            (self.cut_spans(self.first as usize), Vec::new())
         };
         *keep = Some(Box::new(Partial {
             spans,
@@ -281,20 +317,10 @@ impl Cursor<'_, '_> {
     /// The length of the argument whose `$` stands at `at`, and where its bytes start.
     #[inline]
     fn length(&self, at: usize) -> Result<Option<(usize, usize)>, ProtocolError> {
-        // No whole argument is shorter than six bytes, so nearly all lengths are found here.
-        if let Some(&[b'$', tens, ones, end, _, _]) = self.input.get(at..).and_then(|rest| rest.first_chunk()) {
-            let (tens, next) = (
-                usize::from(tens.wrapping_sub(b'0')),
-                usize::from(ones.wrapping_sub(b'0')),
-            );
-            if tens <= 9 && ones == b'\r' {
-                return Ok(Some((tens, at + 4)));
-            }
-            if (1..=9).contains(&tens) && next <= 9 && end == b'\r' {
-                return Ok(Some((tens * 10 + next, at + 5)));
-            }
+        match self.input.get(at..).and_then(short_length) {
+            Some((len, line)) => Ok(Some((len, at + line))),
+            None => self.long_length(at),
         }
-        self.long_length(at)
     }
 
     /// What `length` leaves over: lengths of four digits and more, and everything that is wrong.
@@ -354,6 +380,34 @@ impl Cursor<'_, '_> {
         }
         self.finish(self.start + end + 1);
         Ok(true)
+    }
+}
+
+/// The number of arguments and the length of the first, where both are one digit: then `*N\r\n$L\r\n` is one word
+/// of eight bytes.
+#[inline]
+fn usual_head(input: &[u8]) -> Option<(usize, usize)> {
+    let head = input.first_chunk::<USUAL_HEAD>()?;
+    let shape = u64::from_le_bytes(*b"*\0\r\n$\0\r\n");
+    let digits = u64::from_le_bytes([0, 0xff, 0, 0, 0, 0xff, 0, 0]);
+    let (count, len) = (head[1].wrapping_sub(b'0'), head[5].wrapping_sub(b'0'));
+    let usual = u64::from_le_bytes(*head) & !digits == shape && (1..=9).contains(&count) && len <= 9;
+    usual.then(|| (usize::from(count), usize::from(len)))
+}
+
+/// An argument's length of one or two digits, and the bytes of its line. No whole argument is shorter than six bytes.
+#[inline]
+fn short_length(input: &[u8]) -> Option<(usize, usize)> {
+    let &[b'$', first, second, third, _, _] = input.first_chunk()? else {
+        return None;
+    };
+    let (tens, ones) = (first.wrapping_sub(b'0'), second.wrapping_sub(b'0'));
+    if (1..=9).contains(&tens) && ones <= 9 && third == b'\r' {
+        Some((usize::from(tens) * 10 + usize::from(ones), 5))
+    } else if tens <= 9 && second == b'\r' {
+        Some((usize::from(tens), 4))
+    } else {
+        None
     }
 }
 

@@ -7,21 +7,23 @@ use bytes::{Buf, Bytes};
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
-/// The numbers up to 999 as digits and line end, padded to five bytes, and how many of them count.
-static SHORT_NUMBERS: [[u8; 6]; 1000] = {
-    let mut table = [[0; 6]; 1000];
+/// The numbers up to 999 as digits and line end, from the lowest byte on, with their count in the highest byte.
+static SHORT_NUMBERS: [u64; 1000] = {
+    let mut table = [0; 1000];
     let mut number = 0;
     while number < 1000 {
         let width = 1 + (number >= 10) as usize + (number >= 100) as usize;
+        let mut bytes = [0; 8];
         let (mut rest, mut at) = (number, width);
         while at > 0 {
             at -= 1;
-            table[number][at] = b'0' + (rest % 10) as u8;
+            bytes[at] = b'0' + (rest % 10) as u8;
             rest /= 10;
         }
-        table[number][width] = b'\r';
-        table[number][width + 1] = b'\n';
-        table[number][5] = width as u8 + 2;
+        bytes[width] = b'\r';
+        bytes[width + 1] = b'\n';
+        bytes[7] = width as u8 + 2;
+        table[number] = u64::from_le_bytes(bytes);
         number += 1;
     }
     table
@@ -247,14 +249,14 @@ impl<'o> Reply<'o> {
     #[inline]
     fn header(&mut self, kind: u8, number: i64) {
         let buffer = &mut self.output.buffer;
-        if let Some(digits) = usize::try_from(number)
+        if let Some(&line) = usize::try_from(number)
             .ok()
             .and_then(|number| SHORT_NUMBERS.get(number))
         {
             // A fixed size is copied without a call; what was too much is cut off again.
             let start = buffer.len();
-            buffer.extend_from_slice(&[kind, digits[0], digits[1], digits[2], digits[3], digits[4]]);
-            buffer.truncate(start + 1 + usize::from(digits[5]));
+            buffer.extend_from_slice(&(line << 8 | u64::from(kind)).to_le_bytes());
+            buffer.truncate(start + 1 + (line >> 56) as usize);
             return;
         }
         let mut digits = [0; INT_BYTES];

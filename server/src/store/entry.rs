@@ -82,7 +82,27 @@ impl Parts<'_> {
     }
 }
 
+/// The first and the last `N` bytes.
+#[inline]
+fn ends<const N: usize>(bytes: &[u8]) -> Option<([u8; N], [u8; N])> {
+    Some((*bytes.first_chunk()?, *bytes.last_chunk()?))
+}
+
+/// Whether two keys are the same. Most are short: two loads that overlap compare them without a call.
+#[inline]
+fn same(one: &[u8], other: &[u8]) -> bool {
+    if one.len() != other.len() {
+        return false;
+    }
+    match one.len() {
+        8..=16 => ends::<8>(one) == ends::<8>(other),
+        17..=32 => ends::<16>(one) == ends::<16>(other),
+        _ => one == other,
+    }
+}
+
 /// Bytes of an entry with this much key and inline value.
+#[inline]
 pub(super) fn size(key: usize, value: usize, deadline: bool) -> usize {
     let long_key = if key > u8::MAX as usize { 4 } else { 0 };
     HEADER + if deadline { 8 } else { 0 } + long_key + key + value
@@ -185,6 +205,13 @@ impl<'a> Entry<'a> {
         self.slice(at, len)
     }
 
+    /// Whether the key is this one.
+    #[inline]
+    pub(super) fn has_key(&self, key: &[u8]) -> bool {
+        same(self.key(), key)
+    }
+
+    #[inline]
     fn payload(&self) -> (usize, usize) {
         let (at, len) = self.key_span();
         (at + len, (self.header() >> 48) as usize)
@@ -217,6 +244,7 @@ impl<'a> Entry<'a> {
         }
     }
 
+    #[inline]
     fn boxed(&self) -> Option<NonNull<Value>> {
         if self.flags() & APART == 0 {
             return None;
@@ -251,6 +279,7 @@ impl<'a> Entry<'a> {
     ///
     /// # Safety
     /// The block must hold `size(key, value.len(), deadline)` bytes, and the value must be inline.
+    #[inline]
     pub(super) unsafe fn set_inline(&mut self, value: &[u8], form: Form) {
         let (at, _) = self.payload();
         let header = self.header() & 0x0000_ffff_ffff_ffff & !(u64::from(BUILT | TEXT) << 32);

@@ -4,6 +4,7 @@
 //! stripes it holds. `Key` is one key with its stripe locked.
 
 mod arena;
+mod direct;
 mod entry;
 mod evict;
 pub mod eviction;

@@ -23,14 +23,17 @@ impl Prefetcher {
         }
     }
 
-    /// Fetches buckets and entries of keys of a database, given by their hashes.
+    /// Asks for the bucket of a key of a database, given by its hash: the first pass.
     #[inline]
-    pub fn fetch(&mut self, keyspace: &Keyspace, database: usize, hashes: impl Iterator<Item = u64> + Clone) {
+    pub fn ask(&self, keyspace: &Keyspace, database: usize, hash: u64) {
         if self.database == database {
-            for hash in hashes.clone() {
-                self.hints[keyspace.index(hash)].prefetch_bucket(hash);
-            }
+            self.hints[keyspace.index(hash)].prefetch_bucket(hash);
         }
+    }
+
+    /// Fetches the entries of keys of a database, given by their hashes: the second pass.
+    #[inline]
+    pub fn fetch(&mut self, keyspace: &Keyspace, database: usize, hashes: impl Iterator<Item = u64>) {
         self.database = database;
         for hash in hashes {
             let index = keyspace.index(hash);

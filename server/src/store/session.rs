@@ -1,7 +1,7 @@
 //! What one command sees of the keyspace: a database, a time, and the stripes it holds.
 
 use super::eviction::{self, Eviction};
-use super::key::{Guard, Key, Text, WrongType};
+use super::key::{Guard, Key};
 use super::stripe::{Stripe, Target};
 use super::table::scan_order;
 use super::{Dirty, Flushed, Keyspace};
@@ -80,6 +80,32 @@ impl<'n> Store<'n> {
         self.hint = (key.as_ptr(), hash);
     }
 
+    /// Runs `work` on a key's stripe, held as long as that takes.
+    #[inline]
+    pub(super) fn with_stripe<R>(&mut self, key: &[u8], work: impl FnOnce(&mut Stripe, Target<'_>) -> R) -> R {
+        let hash = self.hash(key);
+        let (keyspace, database, now_ms) = (self.keyspace, self.database, self.now_ms);
+        let index = keyspace.index(hash);
+        let mut own;
+        let stripe = match &mut self.locks {
+            Locks::None => {
+                own = keyspace.lock(index);
+                &mut *own
+            }
+            Locks::Held(held) => held.stripe(index),
+            Locks::Lent(lender) => lender.stripe(index),
+        };
+        // Read under the lock: SWAPDB changes it only while all stripes are held.
+        let table = keyspace.table_of(database);
+        let target = Target {
+            table,
+            key,
+            hash,
+            now_ms,
+        };
+        work(stripe, target)
+    }
+
     #[inline]
     fn hash(&self, key: &[u8]) -> u64 {
         if std::ptr::eq(self.hint.0, key.as_ptr()) {
@@ -125,27 +151,6 @@ impl<'n> Store<'n> {
     #[inline]
     pub fn holds(&self) -> bool {
         !matches!(self.locks, Locks::None)
-    }
-
-    /// Hands the string of a key to `reply`, counted as a read: the whole of GET, without the steps that
-    /// only a key that stays open needs.
-    ///
-    /// # Errors
-    /// `WrongType` if the value is no string; `reply` was not called.
-    #[inline]
-    pub fn read_text<R>(&mut self, key: &[u8], reply: impl FnOnce(Option<Text<'_>>) -> R) -> Result<R, WrongType> {
-        let hash = self.hash(key);
-        let (keyspace, database, now_ms) = (self.keyspace, self.database, self.now_ms);
-        let eviction = self.touch.then_some(self.eviction);
-        let mut guard = self.guard(keyspace.index(hash));
-        let table = keyspace.table_of(database);
-        let target = Target {
-            table,
-            key,
-            hash,
-            now_ms,
-        };
-        Ok(reply(guard.stripe().read_text(target, eviction)?))
     }
 
     /// Holds the stripes of these keys until `release`, so that what is done to them is atomic. Does

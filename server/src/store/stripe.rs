@@ -123,14 +123,20 @@ impl Stripe {
         let place = table.find(target.hash, target.key)?;
         match table.entry(place).deadline() {
             Some(deadline) if deadline <= target.now_ms => {
-                self.remove_at(target, place);
-                self.counters.expired += 1;
+                self.expire(target, place);
                 None
             }
             _ => Some(place),
         }
     }
 
+    #[cold]
+    fn expire(&mut self, target: Target<'_>, place: Place) {
+        self.remove_at(target, place);
+        self.counters.expired += 1;
+    }
+
+    #[inline]
     pub(super) fn entry(&self, table: usize, place: Place) -> Entry<'_> {
         self.tables[table]
             .as_deref()
@@ -138,6 +144,12 @@ impl Stripe {
             .entry(place)
     }
 
+    #[inline]
+    fn entry_mut(&mut self, table: usize, place: Place) -> Entry<'_> {
+        self.table_mut(table).entry_mut(place)
+    }
+
+    #[inline]
     fn table_mut(&mut self, table: usize) -> &mut Table {
         self.tables[table]
             .as_deref_mut()
@@ -160,7 +172,7 @@ impl Stripe {
     #[inline]
     pub(super) fn touch(&mut self, target: Target<'_>, place: Place, eviction: &Eviction) {
         let hits = self.counters.hits;
-        let mut entry = self.table_mut(target.table).entry_mut(place);
+        let mut entry = self.entry_mut(target.table, place);
         let before = entry.meta();
         let after = eviction.on_hit(before, target.now_ms, target.hash ^ hits);
         if before != after {
@@ -175,23 +187,13 @@ impl Stripe {
         target: Target<'_>,
         eviction: Option<&Eviction>,
     ) -> Result<Option<Text<'_>>, WrongType> {
-        let table = self.tables[target.table].as_deref();
-        let found = table.and_then(|table| {
-            let handle = table.get(target.hash, target.key)?;
-            Some((handle, table.got(handle).deadline()))
-        });
-        let handle = match found {
-            Some((handle, deadline)) if deadline.is_none_or(|deadline| deadline > target.now_ms) => handle,
-            _ => {
-                // Removes it if it has expired.
-                self.find(target);
-                self.counters.misses += 1;
-                return Ok(None);
-            }
+        let Some(place) = self.find(target) else {
+            self.counters.misses += 1;
+            return Ok(None);
         };
         self.counters.hits += 1;
         let random = target.hash ^ self.counters.hits;
-        let mut entry = self.table_mut(target.table).got_mut(handle);
+        let mut entry = self.entry_mut(target.table, place);
         if let Some(eviction) = eviction {
             let before = entry.meta();
             let after = eviction.on_hit(before, target.now_ms, random);
@@ -200,6 +202,17 @@ impl Stripe {
             }
         }
         entry.into_text().map(Some).ok_or(WrongType)
+    }
+
+    /// Replaces the short string at a place where it stands, if it suits; tells those who must hear of it.
+    #[inline]
+    pub(super) fn overwrite(&mut self, target: Target<'_>, place: Place, value: &[u8], facts: Facts) -> bool {
+        let table = self.table_mut(target.table);
+        let done = table.overwrite(place, value, facts.deadline, Form::Given, facts.meta);
+        if done {
+            self.changed(target);
+        }
+        done
     }
 
     /// Stores a value under a key, whatever was there, and tells those who must hear of it.
@@ -311,6 +324,7 @@ impl Stripe {
     }
 
     /// The one funnel for change: all that must hear of a changed key is told here.
+    #[inline]
     pub(super) fn changed(&mut self, target: Target<'_>) {
         self.counters.changes += 1;
         if self.watchers.any() {

@@ -2,7 +2,7 @@
 
 use crate::call::{Call, Error, Outcome};
 use crate::store::NewValue;
-use crate::text::{add_decimal, format_i64, number::INT_BYTES, parse_i64};
+use crate::text::{add_decimal, format_i64, parse_i64};
 
 /// INCR key
 pub fn incr(call: &mut Call<'_>) -> Outcome {
@@ -31,17 +31,18 @@ pub fn decrby(call: &mut Call<'_>) -> Outcome {
 
 #[inline]
 fn add(call: &mut Call<'_>, step: i64) -> Outcome {
-    let mut key = call.store.key(&call.args[1]);
-    let old = match key.text()? {
-        Some(text) => parse_i64(&text).ok_or(Error::NOT_AN_INTEGER)?,
-        None => 0,
-    };
-    let new = old
-        .checked_add(step)
-        .ok_or(Error::new("ERR increment or decrement would overflow"))?;
-    let mut digits = [0; INT_BYTES];
-    key.set_keeping_deadline(NewValue::Bytes(format_i64(new, &mut digits)));
-    call.reply.int(new);
+    let mut sum = 0;
+    call.store.rewrite_text(&call.args[1], |old, room| {
+        let old = match old {
+            Some(text) => parse_i64(text).ok_or(Error::NOT_AN_INTEGER)?,
+            None => 0,
+        };
+        sum = old
+            .checked_add(step)
+            .ok_or(Error::new("ERR increment or decrement would overflow"))?;
+        Ok::<_, Error>(format_i64(sum, room))
+    })?;
+    call.reply.int(sum);
     Ok(())
 }
 

@@ -5,14 +5,17 @@ use super::options::{Condition, Grammar, Options};
 use super::value;
 use crate::call::{Call, Outcome};
 use crate::commands::expiry::{Expiry, Unit, parse_deadline};
+use crate::store::NewValue;
 
 /// `SET key value [condition] [GET] [EX seconds | PX milliseconds | EXAT time | PXAT time | KEEPTTL]`
 pub fn set(call: &mut Call<'_>) -> Outcome {
     if call.args.len() > 3 {
         return set_with_options(call);
     }
-    let mut key = call.store.key(&call.args[1]);
-    key.set(value(&call.args, 2), None);
+    match value(&call.args, 2) {
+        NewValue::Bytes(value) => call.store.write_text(&call.args[1], value),
+        value => call.store.key(&call.args[1]).set(value, None),
+    }
     call.reply.ok();
     Ok(())
 }

@@ -33,7 +33,8 @@ const FIRST: usize = 64;
 pub(super) struct Place {
     bucket: u32,
     lane: u8,
-    pub(super) handle: Handle,
+    handle: Handle,
+    base: NonNull<u8>,
 }
 
 /// A slab of buckets.
@@ -223,28 +224,18 @@ impl Table {
         unsafe { Entry::at(self.arena.block(handle)) }
     }
 
-    /// The entry that `get` found.
-    #[inline]
-    pub(super) fn got(&self, handle: Handle) -> Entry<'_> {
-        self.at(handle)
-    }
-
-    /// The entry that `get` found, to change it.
-    #[inline]
-    pub(super) fn got_mut(&mut self, handle: Handle) -> Entry<'_> {
-        self.at(handle)
-    }
-
     /// The entry at a place.
     #[inline]
     pub(super) fn entry(&self, place: Place) -> Entry<'_> {
-        self.at(place.handle)
+        // SAFETY: a place is used only until the table changes, so its entry is where it was found.
+        unsafe { Entry::at(place.base) }
     }
 
     /// The entry at a place, to change it.
     #[inline]
     pub(super) fn entry_mut(&mut self, place: Place) -> Entry<'_> {
-        self.at(place.handle)
+        // SAFETY: as above; `&mut self` makes the borrow the only one.
+        unsafe { Entry::at(place.base) }
     }
 
     /// Bytes that one entry takes: its block, its boxed value and its lane in a bucket.
@@ -256,44 +247,48 @@ impl Table {
     /// Finds a key.
     #[inline]
     pub(super) fn find(&self, hash: u64, key: &[u8]) -> Option<Place> {
-        let mut number = self.home(hash);
+        let number = self.home(hash);
+        let bucket = self.bucket(number);
+        let matches = bucket.tags.matches(tag_of(hash));
+        // The first lane with the tag is nearly always the one.
+        if let Some(lane) = lane(matches)
+            && let Some(handle) = Handle::new(bucket.handles[lane])
+        {
+            let place = self.place(number, lane, handle);
+            if self.entry(place).has_key(key) {
+                return Some(place);
+            }
+        } else if bucket.tags.next().is_none() {
+            return None;
+        }
+        self.find_in_chain(number, hash, key)
+    }
+
+    #[inline(never)]
+    fn find_in_chain(&self, mut number: u32, hash: u64, key: &[u8]) -> Option<Place> {
         loop {
             let bucket = self.bucket(number);
-            if let Some((lane, handle)) = self.find_in(bucket, hash, key) {
-                return Some(Place {
-                    bucket: number,
-                    lane: lane as u8,
-                    handle,
-                });
+            let mut matches = bucket.tags.matches(tag_of(hash));
+            while let Some(lane) = lane(matches) {
+                if let Some(handle) = Handle::new(bucket.handles[lane])
+                    && self.at(handle).has_key(key)
+                {
+                    return Some(self.place(number, lane, handle));
+                }
+                matches &= matches - 1;
             }
             number = bucket.tags.next()?;
         }
     }
 
-    /// The handle of a key's entry: for one that is only read, where it stands does not matter.
     #[inline]
-    pub(super) fn get(&self, hash: u64, key: &[u8]) -> Option<Handle> {
-        let mut bucket = self.bucket(self.home(hash));
-        loop {
-            if let Some((_, handle)) = self.find_in(bucket, hash, key) {
-                return Some(handle);
-            }
-            bucket = self.bucket(bucket.tags.next()?);
+    fn place(&self, bucket: u32, lane: usize, handle: Handle) -> Place {
+        Place {
+            bucket,
+            lane: lane as u8,
+            handle,
+            base: self.arena.block(handle),
         }
-    }
-
-    #[inline]
-    fn find_in(&self, bucket: &Bucket, hash: u64, key: &[u8]) -> Option<(usize, Handle)> {
-        let mut matches = bucket.tags.matches(tag_of(hash));
-        while let Some(lane) = lane(matches) {
-            if let Some(handle) = Handle::new(bucket.handles[lane])
-                && self.at(handle).key() == key
-            {
-                return Some((lane, handle));
-            }
-            matches &= matches - 1;
-        }
-        None
     }
 
     /// Puts a key that is not there. `rehash` gives a key's hash, for the entries that growth moves.
@@ -308,22 +303,9 @@ impl Table {
     /// Replaces the entry at `place` by one with the same key, in place where it fits. The old boxed
     /// value, if there was one, is given back.
     pub(super) fn replace(&mut self, place: Place, parts: Parts<'_>) -> Option<Box<Value>> {
-        let room = self.arena.block_bytes(place.handle);
-        let bytes = parts.size();
-        let mut old = self.at(place.handle);
-        let same_form = old.deadline().is_some() == parts.deadline.is_some();
         if let entry::Content::Inline(value) = &parts.content
-            && same_form
-            && old.apart().is_none()
-            && bytes <= room
-            && bytes * 8 + 8 * 8 >= room * 7
+            && self.overwrite(place, value, parts.deadline, parts.form, parts.meta)
         {
-            if let Some(deadline) = parts.deadline {
-                old.set_deadline(deadline);
-            }
-            old.set_meta(parts.meta);
-            // SAFETY: `bytes` is the entry's new size and fits the block; the value is inline.
-            unsafe { old.set_inline(value, parts.form) };
             return None;
         }
         self.account(&parts);
@@ -331,6 +313,39 @@ impl Table {
         let replaced = self.release(place.handle);
         self.bucket_mut(place.bucket).handles[place.lane as usize] = fresh.get();
         replaced
+    }
+
+    /// Replaces the value and what belongs to it where it stands, if both values are inline, the block suits the new
+    /// one, and there is a deadline before and after or neither; false if not, and nothing has changed.
+    #[inline]
+    pub(super) fn overwrite(
+        &mut self,
+        place: Place,
+        value: &[u8],
+        deadline: Option<u64>,
+        form: Form,
+        meta: u32,
+    ) -> bool {
+        let room = self.arena.block_bytes(place.handle);
+        let mut old = self.entry_mut(place);
+        let Some(kept) = old.inline() else { return false };
+        if old.deadline().is_some() != deadline.is_some() {
+            return false;
+        }
+        // Of the same length it suits the block as well as what is there.
+        if kept.len() != value.len() {
+            let bytes = entry::size(old.key().len(), value.len(), deadline.is_some());
+            if bytes > room || bytes * 8 + 8 * 8 < room * 7 {
+                return false;
+            }
+        }
+        if let Some(deadline) = deadline {
+            old.set_deadline(deadline);
+        }
+        old.set_meta(meta);
+        // SAFETY: the value is inline, and its new size was just found to fit the block.
+        unsafe { old.set_inline(value, form) };
+        true
     }
 
     /// Takes the entry out; its boxed value, if it has one, is given back.

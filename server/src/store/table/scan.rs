@@ -23,11 +23,7 @@ impl Table {
             let bucket = self.bucket(number);
             for (lane, &raw) in bucket.handles.iter().enumerate() {
                 if let Some(handle) = Handle::new(raw) {
-                    visit(Place {
-                        bucket: number,
-                        lane: lane as u8,
-                        handle,
-                    });
+                    visit(self.place(number, lane, handle));
                 }
             }
             match self.next(number) {

@@ -1,0 +1,75 @@
+//! The shortest ways to a string: all of GET, SET and INCR in one hold of the stripe's lock.
+//!
+//! What these do could be said with `Key` as well, which pays for staying open between steps. They are worth
+//! having because most of what a cache does is one of the three.
+
+use super::key::{Text, WrongType};
+use super::session::Store;
+use super::stripe::{Facts, NewValue};
+use crate::text::number::INT_BYTES;
+
+impl Store<'_> {
+    /// Hands the string of a key to `reply`, counted as a read.
+    ///
+    /// # Errors
+    /// `WrongType` if the value is no string; `reply` was not called.
+    #[inline]
+    pub fn read_text<R>(&mut self, key: &[u8], reply: impl FnOnce(Option<Text<'_>>) -> R) -> Result<R, WrongType> {
+        let eviction = self.touch.then_some(self.eviction);
+        self.with_stripe(key, |stripe, target| Ok(reply(stripe.read_text(target, eviction)?)))
+    }
+
+    /// Stores a string that does not expire, whatever was there.
+    #[inline]
+    pub fn write_text(&mut self, key: &[u8], value: &[u8]) {
+        let (eviction, keyspace) = (self.eviction, self.keyspace());
+        // Dropped when the lock has been released: it may be large.
+        let _replaced = self.with_stripe(key, |stripe, target| {
+            let facts = Facts {
+                deadline: None,
+                meta: eviction.fresh(target.now_ms),
+            };
+            let place = stripe.find(target);
+            if place.is_some_and(|place| stripe.overwrite(target, place, value, facts)) {
+                return None;
+            }
+            let replaced = stripe.set(target, Some(place), NewValue::Bytes(value), facts);
+            keyspace.publish_if_far(stripe);
+            replaced
+        });
+    }
+
+    /// Replaces the string of a key by the short one that `change` makes of it, in the room that it is given. The
+    /// deadline stays.
+    ///
+    /// # Errors
+    /// `WrongType` if the value is no string, or what `change` returned; then nothing has changed.
+    #[inline]
+    pub fn rewrite_text<E: From<WrongType>>(
+        &mut self,
+        key: &[u8],
+        change: impl for<'b> FnOnce(Option<&[u8]>, &'b mut [u8; INT_BYTES]) -> Result<&'b [u8], E>,
+    ) -> Result<(), E> {
+        let (eviction, keyspace) = (self.eviction, self.keyspace());
+        let mut room = [0; INT_BYTES];
+        let replaced = self.with_stripe(key, |stripe, target| {
+            let meta = eviction.fresh(target.now_ms);
+            let place = stripe.find(target);
+            let (new, facts) = match place.map(|place| stripe.entry(target.table, place)) {
+                None => (change(None, &mut room)?, Facts { deadline: None, meta }),
+                Some(entry) => {
+                    let deadline = entry.deadline();
+                    let text = entry.into_text().ok_or(WrongType)?;
+                    (change(Some(&text), &mut room)?, Facts { deadline, meta })
+                }
+            };
+            if place.is_some_and(|place| stripe.overwrite(target, place, new, facts)) {
+                return Ok(None);
+            }
+            let replaced = stripe.set(target, Some(place), NewValue::Bytes(new), facts);
+            keyspace.publish_if_far(stripe);
+            Ok(replaced)
+        });
+        replaced.map(drop)
+    }
+}
