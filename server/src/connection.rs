@@ -28,6 +28,9 @@ const COPY_BYTES: usize = 16 * 1024;
 /// What is reserved ahead for a large argument; the rest as it arrives, so that a claim costs nothing.
 const RESERVE_BYTES: usize = 1 << 20;
 
+/// What is read first where a large argument is expected: its bytes then go straight to where they stay.
+const PEEK_BYTES: usize = 1024;
+
 /// A large argument that is being read straight into its own allocation.
 struct Large {
     bytes: Vec<u8>,
@@ -72,6 +75,8 @@ pub(crate) struct Connection<T: Transport> {
     /// The leftover may hold whole requests, which the last turn had no room for.
     more: bool,
     large: Option<Large>,
+    /// The last request had a large argument, so the next may have one.
+    expects_large: bool,
     parked: Option<Parked>,
     /// The place among those who wait for the end of a pause.
     ticket: Option<u64>,
@@ -102,6 +107,7 @@ impl<T: Transport> Connection<T> {
             leftover: Vec::new(),
             more: false,
             large: None,
+            expects_large: false,
             parked: None,
             ticket: None,
             output: Output::default(),
@@ -220,12 +226,19 @@ impl<T: Transport> Connection<T> {
         }
         let kept = self.leftover.len();
         let shared = &mut worker.buffers.as_mut().expect("a turn puts the buffers back").input;
-        let mut buffer = ReadBuf::new(&mut shared[kept..]);
+        let end = if self.expects_large {
+            kept + PEEK_BYTES
+        } else {
+            shared.len()
+        };
+        let mut buffer = ReadBuf::new(&mut shared[kept..end]);
         let result = ready!(self.stream.poll_read(cx, &mut buffer));
         let read = buffer.filled().len();
         if result.is_err() || read == 0 {
             return Poll::Ready(None);
         }
+        // Set again if a large argument begins in what was read; a read that left room did no harm.
+        self.expects_large &= read < PEEK_BYTES;
         if kept > 0 {
             shared[..kept].copy_from_slice(&self.leftover);
             self.leftover = Vec::new();
@@ -338,6 +351,7 @@ impl<T: Transport> Connection<T> {
         self.leftover.truncate(at);
         self.leftover.shrink_to_fit();
         self.large = Some(Large { bytes, len });
+        self.expects_large = true;
     }
 
     /// Closes a connection whose pending input is over its limit.
