@@ -6,7 +6,7 @@ use crate::resp::request::OwnedArgs;
 use crate::store::Dirty;
 use dashmap::DashMap;
 use std::collections::HashSet;
-use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU32, AtomicU64, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Waker;
 
@@ -272,12 +272,17 @@ impl Peer {
     /// The task that serves the connection, told once by itself.
     pub fn register(&self, waker: &Waker) {
         // A task keeps its waker for life, so the first one stays good.
-        self.waker.get_or_init(|| waker.clone());
+        if self.waker.get().is_none() {
+            self.waker.get_or_init(|| waker.clone());
+            // With the one in `kill`: either the task sees that it is to end, or the killer sees the waker.
+            fence(Ordering::SeqCst);
+        }
     }
 
     /// Closes the connection, from anywhere.
     pub fn kill(&self) {
         self.killed.store(true, Ordering::Release);
+        fence(Ordering::SeqCst);
         self.wake();
     }
 

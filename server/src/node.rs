@@ -9,7 +9,7 @@ use crate::store::eviction::{Eviction, Policy};
 use crate::store::{Keyspace, Shape};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Share of the machine's memory that a node takes when nothing is configured.
@@ -116,7 +116,10 @@ impl Pause {
 
     /// Ends a pause and wakes who waited.
     pub fn end(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        self.end_locked(self.state.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn end_locked(&self, mut state: MutexGuard<'_, PauseState>) {
         state.until = None;
         self.active.store(false, Ordering::Release);
         let parked = std::mem::take(&mut state.parked);
@@ -153,10 +156,9 @@ impl Pause {
             return;
         }
         let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        let over = state.until.is_some_and(|(until, _)| until <= Instant::now());
-        drop(state);
-        if over {
-            self.end();
+        // Under the same lock: a pause that begins in between must not be ended with the old one.
+        if state.until.is_some_and(|(until, _)| until <= Instant::now()) {
+            self.end_locked(state);
         }
     }
 

@@ -205,7 +205,10 @@ async fn accept(node: Arc<Node>, listener: Listener, mailboxes: Vec<mpsc::Sender
             let listener = tokio::net::TcpListener::from_std(listener)?;
             loop {
                 match listener.accept().await {
-                    Ok((stream, address)) => admit_tcp(&node, &mailboxes, stream.into_std()?, address).await,
+                    Ok((stream, address)) => match stream.into_std() {
+                        Ok(stream) => admit_tcp(&node, &mailboxes, stream, address).await,
+                        Err(error) => rest(&error).await,
+                    },
                     Err(error) => rest(&error).await,
                 }
             }
@@ -213,9 +216,8 @@ async fn accept(node: Arc<Node>, listener: Listener, mailboxes: Vec<mpsc::Sender
         Listener::Unix(listener) => {
             let listener = tokio::net::UnixListener::from_std(listener)?;
             loop {
-                match listener.accept().await {
-                    Ok((stream, _)) => {
-                        let stream = stream.into_std()?;
+                match listener.accept().await.and_then(|(stream, _)| stream.into_std()) {
+                    Ok(stream) => {
                         let path = node.config.settings().unixsocket.clone();
                         let origin = Origin {
                             address: format!("{path}:0"),

@@ -261,3 +261,23 @@ fn a_handlers_panic_closes_its_connection_only() {
     assert_eq!(other.ask(&["GET", "key"]).unwrap(), "$5");
     assert_eq!(node.connect().ask(&["PING"]).unwrap(), "+PONG");
 }
+
+#[test]
+fn a_transaction_whose_replies_are_over_the_limit_is_run_and_its_connection_closed() {
+    let node = Running::start();
+    let (mut greedy, mut other) = (node.connect(), node.connect());
+    other
+        .ask(&["CONFIG", "SET", "client-output-buffer-limit", "normal 1mb 0 0"])
+        .unwrap();
+    other.ask(&["SET", "value", &"v".repeat(15_000)]).unwrap();
+    greedy.ask(&["MULTI"]).unwrap();
+    for _ in 0..100 {
+        greedy.ask(&["GET", "value"]).unwrap();
+    }
+    greedy.ask(&["INCR", "ran"]).unwrap();
+    greedy.send(&["EXEC"]);
+    assert!(greedy.reply().is_err(), "no reply, as it would be too large");
+    assert_eq!(other.ask(&["INCR", "ran"]).unwrap(), ":2");
+    let closes: u64 = node.node.workers.iter().map(|worker| worker.limit_closes.get()).sum();
+    assert_eq!(closes, 1);
+}

@@ -236,6 +236,9 @@ fn is_broken(store: &mut Store<'_>, watches: &Watches) -> bool {
 
 fn run_all(call: &mut Call<'_>, queue: &[Queued]) {
     let settings = call.node.config.settings();
+    let limit = settings.client_output_buffer_limit.normal.hard_bytes;
+    let mark = call.reply.output().mark();
+    let mut over = false;
     call.reply.array(queue.len());
     for item in queue {
         let started = Instant::now();
@@ -248,6 +251,16 @@ fn run_all(call: &mut Call<'_>, queue: &[Queued]) {
             call.node.count_error(error.code());
         }
         tell(call, item, &settings, nanos);
+        over |= limit > 0 && call.reply.output().copied_len() as u64 > limit;
+        if over {
+            // As in Redis, the rest of the transaction runs, and nobody hears of it.
+            call.reply.output().cut(mark);
+        }
+    }
+    if over {
+        tracing::warn!(client = %call.client.peer.address, "closed for the size of a transaction's replies");
+        call.stats.limit_closes.add(1);
+        call.client.peer.kill();
     }
 }
 

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::setting::{Change, Place, Section, Setting};
-use super::syntax::MAX_MEMORY;
 use super::syntax::Syntax::{
     Choice, Int, Memory, MemoryOrPercent, Octal, OutputLimits as Limits, Percentiles as Shares, Secret as Hidden, Text,
     Words, YesNo,
 };
+use super::syntax::{MAX_MEMORY, MAX_REQUEST};
 use super::values::{
     ClientMemory, DebugAccess, Field, LogFormat, LogLevel, MaxmemoryPolicy, OutputLimits, Percentiles, Secret,
 };
@@ -101,7 +101,7 @@ settings! {
         maxclients: u32 = "maxclients", "10000", Int(1, u32::MAX as i64), AtRuntime;
 
         /// How much input one connection may have pending.
-        client_query_buffer_limit: u64 = "client-query-buffer-limit", "1gb", Memory(MB, MAX_MEMORY), AtRuntime;
+        client_query_buffer_limit: u64 = "client-query-buffer-limit", "1gb", Memory(MB, MAX_REQUEST), AtRuntime;
 
         /// How many bytes of replies a connection may leave unread, per class of client: closed at once above the
         /// hard limit, or when above the soft limit for so many seconds. 0 means no limit. A value may give one
@@ -110,7 +110,7 @@ settings! {
             = "client-output-buffer-limit", "normal 256mb 0 0 replica 256mb 64mb 60 pubsub 32mb 8mb 60", Limits, AtRuntime;
 
         /// How long one argument of a request, and so a string value, may be.
-        proto_max_bulk_len: u64 = "proto-max-bulk-len", "512mb", Memory(MB, MAX_MEMORY), AtRuntime;
+        proto_max_bulk_len: u64 = "proto-max-bulk-len", "512mb", Memory(MB, MAX_REQUEST), AtRuntime;
 
         /// After how many milliseconds a script is slow, so that other clients are told `-BUSY`. 0 means never.
         /// Kept for later: Larder has no scripts yet.

@@ -7,6 +7,8 @@ pub(super) const MAX_TEXT_LEN: usize = 64 * 1024;
 
 /// The largest number that fits Redis's own (signed 64 bit) configuration type.
 pub(super) const MAX_MEMORY: u64 = i64::MAX.unsigned_abs();
+/// Largest request and argument, in bytes: offsets into a request are 31 bits, and a read goes a little beyond the limit.
+pub(super) const MAX_REQUEST: u64 = (1 << 31) - (1 << 20);
 
 /// Why a value was refused, in Redis's words where Redis has some.
 pub(super) type Problem = String;

@@ -502,7 +502,7 @@ fn config_set_refuses_in_the_words_of_redis() {
         (
             "proto-max-bulk-len",
             "5",
-            "argument must be between 1048576 and 9223372036854775807 inclusive",
+            "argument must be between 1048576 and 2146435072 inclusive",
         ),
         (
             "maxmemory-clients",

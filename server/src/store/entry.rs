@@ -120,6 +120,7 @@ pub(super) struct Entry<'a> {
 /// `base` must be a free block of at least `parts.size()` bytes, aligned to 8.
 pub(super) unsafe fn write(base: NonNull<u8>, parts: Parts<'_>) {
     let key = parts.key;
+    assert!(u32::try_from(key.len()).is_ok(), "no request is as long as such a key");
     let long_key = key.len() > u8::MAX as usize;
     let mut flags = 0;
     flags |= if parts.deadline.is_some() { DEADLINE } else { 0 };

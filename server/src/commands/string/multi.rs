@@ -95,7 +95,7 @@ pub fn mget(call: &mut Call<'_>) -> Outcome {
     let hashes = Hashes::of(&call.store, args.iter().skip(1));
     call.store.hold_hashes(hashes.all());
     let mark = call.reply.output().mark();
-    let before = call.reply.output().len();
+    let before = call.reply.output().copied_len();
     call.reply.array(args.len() - 1);
     for (window, hashes) in hashes.all().chunks(WINDOW).enumerate() {
         call.store.prefetch(hashes);
@@ -109,7 +109,7 @@ pub fn mget(call: &mut Call<'_>) -> Outcome {
                 Ok(None) | Err(_) => call.reply.null(),
             }
         }
-        if call.reply.output().len() - before > SMALL_REPLY_BYTES && exceeds_output_limit(call) {
+        if call.reply.output().copied_len() - before > SMALL_REPLY_BYTES && exceeds_output_limit(call) {
             call.reply.output().cut(mark);
             return Err(Error::new(
                 "ERR the reply would exceed client-output-buffer-limit, ask for fewer keys",
@@ -120,11 +120,11 @@ pub fn mget(call: &mut Call<'_>) -> Outcome {
 }
 
 /// Whether the connection has more output waiting than it may: a short request can name the same long
-/// string over and over.
+/// string over and over. Strings that are sent without being copied cost nothing.
 #[cold]
 fn exceeds_output_limit(call: &mut Call<'_>) -> bool {
     let limit = call.node.config.settings().client_output_buffer_limit.normal.hard_bytes;
-    limit > 0 && call.reply.output().len() as u64 > limit
+    limit > 0 && call.reply.output().copied_len() as u64 > limit
 }
 
 /// The pairs of MSET and MSETNX.

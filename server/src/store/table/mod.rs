@@ -227,6 +227,7 @@ impl Table {
     /// The entry at a place.
     #[inline]
     pub(super) fn entry(&self, place: Place) -> Entry<'_> {
+        debug_assert_eq!(place.base, self.arena.block(place.handle), "a place outlived a change");
         // SAFETY: a place is used only until the table changes, so its entry is where it was found.
         unsafe { Entry::at(place.base) }
     }
@@ -234,6 +235,7 @@ impl Table {
     /// The entry at a place, to change it.
     #[inline]
     pub(super) fn entry_mut(&mut self, place: Place) -> Entry<'_> {
+        debug_assert_eq!(place.base, self.arena.block(place.handle), "a place outlived a change");
         // SAFETY: as above; `&mut self` makes the borrow the only one.
         unsafe { Entry::at(place.base) }
     }
