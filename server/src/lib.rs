@@ -23,6 +23,7 @@ pub mod stats;
 pub mod store;
 pub mod text;
 mod transport;
+pub mod ttl;
 mod turn;
 pub mod version;
 mod worker;

@@ -7,6 +7,7 @@ use crate::slowlog::Slowlog;
 use crate::stats::WorkerStats;
 use crate::store::eviction::{Eviction, Policy};
 use crate::store::{Keyspace, Shape};
+use crate::ttl;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -355,6 +356,15 @@ pub fn eviction(settings: &Settings) -> Eviction {
         lfu_log_factor: settings.lfu_log_factor,
         lfu_decay_minutes: settings.lfu_decay_time,
     }
+}
+
+/// What the settings do to times to live; `None` if nothing.
+pub fn ttl_rules(settings: &Settings) -> Option<ttl::Rules> {
+    ttl::Rules::new(
+        (u64::from(settings.ttl_jitter), &settings.ttl_jitter_rule.0),
+        (settings.default_ttl, &settings.default_ttl_rule.0),
+        (settings.max_ttl, &settings.max_ttl_rule.0),
+    )
 }
 
 /// `maxmemory` in bytes, or three quarters of what the machine or its cgroup allows.

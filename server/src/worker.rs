@@ -8,13 +8,14 @@ use crate::client::Client;
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::dispatch::Prepared;
-use crate::node::{Node, eviction, unix_ms};
+use crate::node::{Node, eviction, ttl_rules, unix_ms};
 use crate::resp::request::Batch;
 use crate::resp::{Args, Output, Reply};
 use crate::stats::WorkerStats;
 use crate::store::eviction::Eviction;
 use crate::store::{Prefetcher, Store};
 use crate::transport::Stream;
+use crate::ttl;
 use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -132,6 +133,7 @@ pub(crate) struct Worker {
     pub(crate) settings: Arc<Settings>,
     generation: u64,
     eviction: Eviction,
+    ttl_rules: Option<ttl::Rules>,
     clock: Clock,
     /// Taken for the length of a turn.
     pub(crate) buffers: Option<Box<Buffers>>,
@@ -173,6 +175,7 @@ impl Worker {
             stats: Arc::clone(&node.workers[index]),
             generation: node.config.generation(),
             eviction: eviction(&settings),
+            ttl_rules: ttl_rules(&settings),
             settings,
             clock: Clock::now(),
             buffers: Some(Buffers::boxed()),
@@ -193,6 +196,7 @@ impl Worker {
             self.generation = generation;
             self.settings = self.node.config.settings();
             self.eviction = eviction(&self.settings);
+            self.ttl_rules = ttl_rules(&self.settings);
         }
     }
 
@@ -207,6 +211,11 @@ impl Worker {
     pub(crate) fn scene<'w>(&'w mut self, client: &'w mut Client, output: &'w mut Output, now_ms: u64) -> Scene<'w> {
         let mut store = Store::new(&self.node.keyspace, client.database, now_ms, &self.eviction);
         store.touch = !client.no_touch;
+        store.ttl = ttl::Scope {
+            rules: self.ttl_rules.as_ref(),
+            seed: self.stats.turns.get(),
+            is_lock: false,
+        };
         Scene {
             last_command: client.peer.last_command.load(Ordering::Relaxed),
             call: Call {

@@ -58,6 +58,8 @@ pub struct Arg {
     pub token: Option<&'static str>,
     /// Which of the command's key specifications finds it, if it is a key.
     pub key_spec: Option<u8>,
+    /// What it is for, where its name does not tell.
+    pub summary: Option<&'static str>,
     /// The version of Redis that introduced it, if later than the command.
     pub since: Option<&'static str>,
     /// The version of Redis that advised against it.
@@ -79,6 +81,7 @@ impl Arg {
             kind,
             token: None,
             key_spec: None,
+            summary: None,
             since: None,
             deprecated_since: None,
             optional: false,
@@ -135,6 +138,13 @@ impl Arg {
         .filter(|(set, _)| *set)
         .map(|(_, name)| name)
     }
+}
+
+/// `JITTER percent`, which Redis does not have.
+pub(super) const fn jitter() -> Arg {
+    let mut arg = integer("percent").after("JITTER").optional();
+    arg.summary = Some("Larder's own: shortens the time by a random share of up to so many percent.");
+    arg
 }
 
 /// A key, found by the command's first key specification.

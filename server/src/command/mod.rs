@@ -161,10 +161,21 @@ impl Command {
     pub fn accepts(&self, argc: usize) -> bool {
         let wanted = usize::from(self.arity.unsigned_abs());
         if self.arity >= 0 {
-            argc == wanted
+            argc == wanted || self.takes_option(argc)
         } else {
             argc >= wanted
         }
+    }
+
+    /// Whether `argc` arguments are those of a fixed number, and one more option. The table gives the arity of Redis,
+    /// which does not have that option.
+    #[cold]
+    fn takes_option(&self, argc: usize) -> bool {
+        let has_option = self
+            .args
+            .last()
+            .is_some_and(|last| last.optional && last.token.is_some());
+        has_option && argc == usize::from(self.arity.unsigned_abs()) + 2
     }
 
     /// Whether a call with `argc` arguments is so cheap that it need not be timed alone.

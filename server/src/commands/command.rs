@@ -287,7 +287,7 @@ fn document_args(reply: &mut Reply<'_>, args: &[Arg]) {
     reply.array(args.len());
     for arg in args {
         // Everything has either children or a text to show for it.
-        let optional = [arg.token, arg.since, arg.deprecated_since];
+        let optional = [arg.token, arg.summary, arg.since, arg.deprecated_since];
         let fields = 3
             + optional.iter().flatten().count()
             + usize::from(arg.key_spec.is_some())
@@ -302,7 +302,10 @@ fn document_args(reply: &mut Reply<'_>, args: &[Arg]) {
             reply.bulk(b"key_spec_index");
             reply.int(i64::from(spec));
         }
-        for (name, text) in ["token", "since", "deprecated_since"].into_iter().zip(optional) {
+        for (name, text) in ["token", "summary", "since", "deprecated_since"]
+            .into_iter()
+            .zip(optional)
+        {
             if let Some(text) = text {
                 text_field(reply, name, text);
             }

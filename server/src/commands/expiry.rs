@@ -1,8 +1,9 @@
-//! Times to live in arguments: `EX 10`, `PXAT 1700000000000`, `KEEPTTL`, `PERSIST`, and EXPIRE's numbers.
+//! Times to live in arguments: `EX 10`, `PXAT 1700000000000`, `KEEPTTL`, `PERSIST`, EXPIRE's numbers, and `JITTER 10`.
 
 use crate::call::Error;
 use crate::command::Command;
 use crate::text::parse_i64;
+use crate::ttl::Percent;
 
 /// What the number of an expiry option means.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -39,6 +40,12 @@ impl Unit {
         }
     }
 
+    /// Whether the number is a time from now.
+    #[must_use]
+    pub fn is_relative(self) -> bool {
+        matches!(self, Unit::Seconds | Unit::Millis)
+    }
+
     /// The point in time that `number` means, in Unix milliseconds; `None` if it cannot be said.
     fn instant(self, number: i64, now_ms: u64) -> Option<i64> {
         let now_ms = i64::try_from(now_ms).ok()?;
@@ -73,6 +80,22 @@ pub fn parse_deadline(unit: Unit, text: &[u8], now_ms: u64, command: &Command) -
     instant
         .map(i64::cast_unsigned)
         .ok_or_else(|| Error::invalid_expire(command))
+}
+
+/// Reads the option `JITTER percent`, Larder's own: by up to how much a time from now is to be shortened. `None` if
+/// `word` is another option.
+///
+/// # Errors
+/// The percentage is missing, no integer, or not in 0 to 100.
+pub fn parse_jitter(word: &[u8], next: Option<&[u8]>) -> Result<Option<Percent>, Error> {
+    if !word.eq_ignore_ascii_case(b"jitter") {
+        return Ok(None);
+    }
+    let number = parse_i64(next.ok_or(Error::SYNTAX)?).ok_or(Error::NOT_AN_INTEGER)?;
+    let percent = u64::try_from(number).ok().and_then(Percent::new);
+    percent
+        .map(Some)
+        .ok_or(Error::new("ERR JITTER must be a percentage from 0 to 100"))
 }
 
 /// The expiry options of a call. They exclude each other, but one may be repeated: the last counts.
@@ -115,6 +138,13 @@ impl<'a> Expiry<'a> {
         }
         *self = option;
         Ok(taken)
+    }
+
+    /// Whether the options say a time from now, which jitter may shorten.
+    #[inline]
+    #[must_use]
+    pub fn is_relative(self) -> bool {
+        matches!(self, Expiry::In(unit, _) if unit.is_relative())
     }
 
     /// The deadline in Unix milliseconds, if the options say one.

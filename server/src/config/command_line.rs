@@ -121,7 +121,8 @@ fn value_name(syntax: Syntax) -> &'static str {
         | Syntax::Ints(_)
         | Syntax::SavePoints
         | Syntax::OutputLimits
-        | Syntax::Percentiles => "words",
+        | Syntax::Percentiles
+        | Syntax::PrefixRules(..) => "words",
     }
 }
 

@@ -5,13 +5,12 @@ use std::collections::HashSet;
 use super::error::{LoadError, Origin, printable, quoted_directive};
 use super::setting::Setting;
 use super::settings::Settings;
-use super::syntax::Syntax;
 use super::{lookup, refused};
 
 /// Applies directives of one source to settings.
 pub(super) struct Layer<'a> {
     settings: &'a mut Settings,
-    /// Which settings this source has given already: `save` lines of one file add up, but replace another source's.
+    /// Which settings this source has given already: `save` lines of one file add up, as rules do, but replace another source's.
     given: HashSet<&'static str>,
 }
 
@@ -58,7 +57,7 @@ impl<'a> Layer<'a> {
         text: &str,
     ) -> Result<(), LoadError> {
         let first = self.given.insert(setting.name);
-        let adds_up = setting.syntax == Syntax::SavePoints && !first && !text.is_empty();
+        let adds_up = setting.syntax.adds_up() && !first && !text.is_empty();
         let whole = if adds_up {
             format!("{} {text}", self.settings.show(setting))
         } else {

@@ -25,6 +25,7 @@ mod file;
 mod kept;
 mod layer;
 mod lookup;
+mod prefix_rules;
 mod refused;
 mod rewrite;
 mod settings;
@@ -38,6 +39,7 @@ mod wildcard;
 
 pub use command_line::command;
 pub use error::{LoadError, Origin, RewriteError, SetError};
+pub use prefix_rules::PrefixRules;
 pub use settings::Settings;
 pub use split_args::{UnbalancedQuotes, split_args};
 pub use values::{

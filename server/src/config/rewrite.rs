@@ -70,14 +70,17 @@ fn updated(text: &[u8], given: &Settings, current: &Settings) -> Vec<u8> {
             None => new.extend_from_slice(line),
             Some(number) if index >= after_includes => {
                 if let Some(setting) = missing.remove(number) {
-                    new.extend(line_of(setting, current).into_bytes());
+                    new.extend(lines_of(setting, current, after_includes > 0).into_bytes());
                 }
             }
             Some(_) => {}
         }
     }
     if !missing.is_empty() {
-        append(&mut new, missing.values().map(|setting| line_of(setting, current)));
+        let lines = missing
+            .values()
+            .map(|setting| lines_of(setting, current, after_includes > 0));
+        append(&mut new, lines);
     }
     new
 }
@@ -106,8 +109,14 @@ fn setting_of(line: &[u8]) -> Option<&'static Setting> {
     lookup::find(&directive(line)?.name).map(|(_, setting)| setting)
 }
 
-fn line_of(setting: &Setting, settings: &Settings) -> String {
-    format!("{} {}\n", setting.name, file_text(setting, &settings.show(setting)))
+fn lines_of(setting: &Setting, settings: &Settings, includes: bool) -> String {
+    let line = format!("{} {}\n", setting.name, file_text(setting, &settings.show(setting)));
+    if includes && setting.syntax.adds_up() {
+        // An empty value forgets what an included file may have given.
+        format!("{} \"\"\n{line}", setting.name)
+    } else {
+        line
+    }
 }
 
 /// A value as it stands in a file.

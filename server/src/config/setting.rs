@@ -20,6 +20,7 @@ pub(super) enum Section {
     Network,
     Security,
     Memory,
+    TimesToLive,
     Clients,
     Threads,
     Logs,
@@ -30,10 +31,11 @@ pub(super) enum Section {
 }
 
 impl Section {
-    pub(super) const DOCUMENTED: [Self; 8] = [
+    pub(super) const DOCUMENTED: [Self; 9] = [
         Self::Network,
         Self::Security,
         Self::Memory,
+        Self::TimesToLive,
         Self::Clients,
         Self::Threads,
         Self::Logs,
@@ -46,6 +48,7 @@ impl Section {
             Self::Network => "Network",
             Self::Security => "Security",
             Self::Memory => "Memory",
+            Self::TimesToLive => "Times to live",
             Self::Clients => "Clients",
             Self::Threads => "Threads",
             Self::Logs => "Logs",

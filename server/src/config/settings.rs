@@ -7,10 +7,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::prefix_rules::PrefixRules;
 use super::setting::{Change, Place, Section, Setting};
 use super::syntax::Syntax::{
-    Choice, Int, Memory, MemoryOrPercent, Octal, OutputLimits as Limits, Percentiles as Shares, Secret as Hidden, Text,
-    Words, YesNo,
+    Choice, Int, Memory, MemoryOrPercent, Octal, OutputLimits as Limits, Percentiles as Shares, PrefixRules as Rules,
+    Secret as Hidden, Text, Words, YesNo,
 };
 use super::syntax::{MAX_MEMORY, MAX_REQUEST};
 use super::values::{
@@ -94,6 +95,38 @@ settings! {
 
         /// How many databases `SELECT` can choose from.
         databases: usize = "databases", "16", Int(1, 256), AtStart;
+    }
+
+    TimesToLive {
+        /// A time to live that is given relative to now (`EX`, `PX`, `EXPIRE`, ..., or by `default-ttl`) is shortened by
+        /// a uniformly random share of up to so many percent, so that keys stored together do not expire together. It
+        /// is never lengthened, and at least 1 ms stays. Deadlines given as points in time (`EXAT`, `EXPIREAT`, ...) and
+        /// keys stored under `NX` (locks) are left alone. A call's own `JITTER` counts instead, also for `NX`; with a point in
+        /// time, or without a time to live, it is a syntax error. `TTL` and `EXPIRETIME`
+        /// tell the deadline that the key really has.
+        ttl_jitter: u32 = "ttl-jitter", "0", Int(0, 100), AtRuntime;
+
+        /// The same for keys that begin with a prefix: `ttl-jitter-rule session: 20`. Several lines add up, and one
+        /// value can hold several pairs. Of prefixes that overlap, the longest that fits a key decides; 0 leaves
+        /// such keys alone. A prefix that is given again replaces its rule.
+        ttl_jitter_rule: PrefixRules = "ttl-jitter-rule", "", Rules("percent", 100), AtRuntime;
+
+        /// After how many seconds a key expires that is stored anew by a command that gives no time to live, such as a
+        /// plain `SET` (with `NX`, too), `GETSET`, `MSET`, or an `INCR` or `APPEND` that creates it. 0 means never. What keeps a key's
+        /// time to live (`KEEPTTL`, `INCR`, `APPEND`, `RENAME`, `COPY`) still does, and `PERSIST` still takes it away.
+        default_ttl: u64 = "default-ttl", "0", Int(0, INT), AtRuntime;
+
+        /// The same for keys that begin with a prefix; rules work as those of `ttl-jitter-rule`.
+        default_ttl_rule: PrefixRules = "default-ttl-rule", "", Rules("seconds", INT), AtRuntime;
+
+        /// The longest time to live in seconds; 0 means any. It bounds every deadline that a command gives, points in
+        /// time included, before jitter. A key that would live for ever, because it was stored without a time to live
+        /// or by `PERSIST`, gets this one. Deadlines that were given before stay, and so do those that a command
+        /// keeps (`KEEPTTL`, `RENAME`, `COPY`, ...).
+        max_ttl: u64 = "max-ttl", "0", Int(0, INT), AtRuntime;
+
+        /// The same for keys that begin with a prefix; rules work as those of `ttl-jitter-rule`.
+        max_ttl_rule: PrefixRules = "max-ttl-rule", "", Rules("seconds", INT), AtRuntime;
     }
 
     Clients {

@@ -1,5 +1,6 @@
 //! What a setting's text may look like: parsing, Redis's error texts, and the canonical form that `CONFIG GET` shows.
 
+use super::prefix_rules::{MAX_PREFIX_BYTES, MAX_RULES};
 use super::split_args::quote;
 
 /// Longest accepted text of one value, in bytes: what a peer sets is kept, so it must be bounded.
@@ -44,6 +45,8 @@ pub(super) enum Syntax {
     OutputLimits,
     /// Numbers from 0 to 100.
     Percentiles,
+    /// Pairs of a prefix of keys and a number in this unit, up to the bound.
+    PrefixRules(&'static str, i64),
     /// The one value that Larder can honour, and why no other.
     Only(&'static str, &'static str),
 }
@@ -59,8 +62,14 @@ impl Syntax {
                 | Self::SavePoints
                 | Self::OutputLimits
                 | Self::Percentiles
+                | Self::PrefixRules(..)
                 | Self::Only(..)
         )
+    }
+
+    /// Whether several lines of one file, or several flags, are read as one long value.
+    pub(super) fn adds_up(self) -> bool {
+        matches!(self, Self::SavePoints | Self::PrefixRules(..))
     }
 
     /// Whether the value must not be shown.
@@ -83,9 +92,12 @@ impl Syntax {
             Self::Only(_, why) => return Err(why.to_owned()),
             Self::Words(max) => parse_words(text, max)?.join(" "),
             // Typed settings have these; none is kept as text.
-            Self::Text | Self::Secret | Self::MemoryOrPercent | Self::OutputLimits | Self::Percentiles => {
-                parse_text(text)?.to_owned()
-            }
+            Self::Text
+            | Self::Secret
+            | Self::MemoryOrPercent
+            | Self::OutputLimits
+            | Self::Percentiles
+            | Self::PrefixRules(..) => parse_text(text)?.to_owned(),
         })
     }
 
@@ -113,6 +125,10 @@ impl Syntax {
                     .to_owned()
             }
             Self::Percentiles => "give numbers from 0 to 100".to_owned(),
+            Self::PrefixRules(unit, max) => format!(
+                "give pairs of a prefix without spaces, at most {MAX_PREFIX_BYTES} bytes, and {unit} from 0 to {max}, \
+                 at most {MAX_RULES} pairs"
+            ),
             Self::Only(value, _) => format!("give {} or leave the setting out", quote(value)),
         }
     }
@@ -136,6 +152,9 @@ impl Syntax {
             Self::SavePoints => "pairs of seconds and changes".to_owned(),
             Self::OutputLimits => "per class: hard limit, soft limit, seconds".to_owned(),
             Self::Percentiles => "numbers from 0 to 100".to_owned(),
+            Self::PrefixRules(unit, max) => {
+                format!("up to {MAX_RULES} pairs of a prefix without spaces and {unit} from 0 to {max}")
+            }
             Self::Only("", _) => "only empty".to_owned(),
             Self::Only(value, _) => format!("only `{value}`"),
         }

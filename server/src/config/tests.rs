@@ -678,6 +678,7 @@ fn another_value(setting: &Setting) -> String {
         Syntax::OutputLimits => "normal 1 2 3 slave 4 5 6 pubsub 7 8 9".to_owned(),
         Syntax::Percentiles => "0 12.345679 100".to_owned(),
         Syntax::Only(value, _) => value.to_owned(),
+        Syntax::PrefixRules(..) => "user: 1 session: 20".to_owned(),
     }
 }
 
@@ -737,4 +738,60 @@ fn paths_start_from_dir() {
     assert_eq!(settings.dir, "/");
     assert_eq!(settings.path("x.log"), Path::new("/x.log"));
     assert_eq!(settings.path("/var/x.log"), Path::new("/var/x.log"));
+}
+
+#[test]
+fn rules_of_a_file_add_up_and_survive_a_rewrite() {
+    let folder = TempDir::new();
+    let (main, other) = (folder.path().join("main.conf"), folder.path().join("other.conf"));
+    fs::write(&other, "ttl-jitter-rule a: 10\n").unwrap();
+    let text = format!(
+        "include {}\nttl-jitter-rule \"b:\" 20 c: 30\nttl-jitter-rule a: 5\n",
+        other.display()
+    );
+    fs::write(&main, &text).unwrap();
+    let config = load(&[main.to_str().unwrap()], &[], "").unwrap();
+    assert_eq!(config.get(&[b"ttl-jitter-rule"])[0].1, "b: 20 c: 30 a: 5");
+    config.rewrite().unwrap();
+    assert_eq!(fs::read_to_string(&main).unwrap(), text);
+
+    set(&config, &[("ttl-jitter-rule", "c: 1"), ("max-ttl-rule", "d: 60")]).unwrap();
+    config.rewrite().unwrap();
+    let again = load(&[main.to_str().unwrap()], &[], "").unwrap();
+    assert_eq!(again.settings(), config.settings());
+    let rewritten = fs::read_to_string(&main).unwrap();
+    again.rewrite().unwrap();
+    assert_eq!(fs::read_to_string(&main).unwrap(), rewritten);
+
+    let flags = ["--ttl-jitter-rule", "a", "1", "--ttl-jitter-rule", "b", "2"];
+    let flags = load(&flags, &[("LARDER_TTL_JITTER_RULE", "z 3")], "").unwrap();
+    assert_eq!(flags.get(&[b"ttl-jitter-rule"])[0].1, "a 1 b 2");
+}
+
+#[test]
+fn bad_times_to_live_are_refused_by_name() {
+    let config = Config::new(Settings::default());
+    for (name, value, problem) in [
+        ("ttl-jitter", "101", "argument must be between 0 and 100 inclusive"),
+        ("ttl-jitter", "-1", "argument must be between 0 and 100 inclusive"),
+        ("ttl-jitter", "ten", "argument couldn't be parsed into an integer"),
+        ("ttl-jitter-rule", "a", "argument must be pairs of a prefix and percent"),
+        ("max-ttl", "-1", "argument must be between 0 and 2147483647 inclusive"),
+        (
+            "max-ttl-rule",
+            "a 2147483648",
+            "seconds of a rule: argument must be between 0 and 2147483647 inclusive",
+        ),
+        (
+            "default-ttl-rule",
+            "a 1 b",
+            "argument must be pairs of a prefix and seconds",
+        ),
+    ] {
+        let error = set(&config, &[(name, value)]).unwrap_err().to_string();
+        assert_eq!(
+            error,
+            format!("ERR CONFIG SET failed (possibly related to argument '{name}') - {problem}")
+        );
+    }
 }

@@ -3,7 +3,7 @@
 //! What these do could be said with `Key` as well, which pays for staying open between steps. They are worth
 //! having because most of what a cache does is one of the three.
 
-use super::key::{Text, WrongType};
+use super::key::{Text, WrongType, subject};
 use super::session::Store;
 use super::stripe::{Facts, NewValue};
 use crate::text::number::INT_BYTES;
@@ -19,14 +19,14 @@ impl Store<'_> {
         self.with_stripe(key, |stripe, target| Ok(reply(stripe.read_text(target, eviction)?)))
     }
 
-    /// Stores a string that does not expire, whatever was there.
+    /// Stores a string for which no time to live was asked, whatever was there.
     #[inline]
     pub fn write_text(&mut self, key: &[u8], value: &[u8]) {
-        let (eviction, keyspace) = (self.eviction, self.keyspace());
+        let (eviction, keyspace, ttl) = (self.eviction, self.keyspace(), self.ttl);
         // Dropped when the lock has been released: it may be large.
         let _replaced = self.with_stripe(key, |stripe, target| {
             let facts = Facts {
-                deadline: None,
+                deadline: ttl.unasked(subject(target)),
                 meta: eviction.fresh(target.now_ms),
             };
             let place = stripe.find(target);
@@ -50,13 +50,16 @@ impl Store<'_> {
         key: &[u8],
         change: impl for<'b> FnOnce(Option<&[u8]>, &'b mut [u8; INT_BYTES]) -> Result<&'b [u8], E>,
     ) -> Result<(), E> {
-        let (eviction, keyspace) = (self.eviction, self.keyspace());
+        let (eviction, keyspace, ttl) = (self.eviction, self.keyspace(), self.ttl);
         let mut room = [0; INT_BYTES];
         let replaced = self.with_stripe(key, |stripe, target| {
             let meta = eviction.fresh(target.now_ms);
             let place = stripe.find(target);
             let (new, facts) = match place.map(|place| stripe.entry(target.table, place)) {
-                None => (change(None, &mut room)?, Facts { deadline: None, meta }),
+                None => {
+                    let deadline = ttl.unasked(subject(target));
+                    (change(None, &mut room)?, Facts { deadline, meta })
+                }
                 Some(entry) => {
                     let deadline = entry.deadline();
                     let text = entry.into_text().ok_or(WrongType)?;

@@ -6,6 +6,7 @@ use super::eviction::{Eviction, idle_seconds};
 use super::stripe::{Facts, NewValue, Stripe, Target};
 use super::table::Place;
 use super::value::Value;
+use crate::ttl::{self, Percent, Subject};
 use bytes::Bytes;
 use std::ops::Deref;
 use std::sync::MutexGuard;
@@ -51,6 +52,16 @@ impl Deref for Text<'_> {
     }
 }
 
+/// What the rules about times to live need to know of a key.
+#[inline]
+pub(super) fn subject(target: Target<'_>) -> Subject<'_> {
+    Subject {
+        key: target.key,
+        hash: target.hash,
+        now_ms: target.now_ms,
+    }
+}
+
 /// The name of an entry's type, as TYPE answers it.
 pub(super) fn type_name(entry: &Entry<'_>) -> &'static str {
     match entry.apart() {
@@ -77,6 +88,7 @@ pub struct Key<'s> {
     target: Target<'s>,
     eviction: &'s Eviction,
     touch: bool,
+    ttl: ttl::Scope<'s>,
     /// Where the entry is, once it was looked for and while nothing has moved it.
     place: Option<Option<Place>>,
     /// A value that was replaced or removed. It stands behind the guard, so that giving back what may be
@@ -91,6 +103,7 @@ impl<'s> Key<'s> {
         target: Target<'s>,
         eviction: &'s Eviction,
         touch: bool,
+        ttl: ttl::Scope<'s>,
     ) -> Key<'s> {
         Key {
             keyspace,
@@ -98,6 +111,7 @@ impl<'s> Key<'s> {
             target,
             eviction,
             touch,
+            ttl,
             place: None,
             freed: None,
         }
@@ -233,11 +247,42 @@ impl<'s> Key<'s> {
             .map(|table| table.held_by(place))
     }
 
-    /// Stores a value, whatever was there; `deadline` in Unix milliseconds.
+    /// The key is stored as a lock: the jitter of the node's rules leaves it alone.
+    pub fn mark_as_lock(&mut self) {
+        self.ttl.is_lock = true;
+    }
+
+    /// The deadline to give to this key if `deadline` was asked for relative to now: capped, and shortened by the
+    /// call's own jitter, or else by the node's.
+    #[inline]
+    pub fn relative_deadline(&self, deadline: u64, own: Option<Percent>) -> u64 {
+        self.ttl.relative(subject(self.target), deadline, own)
+    }
+
+    /// The deadline to give to this key if `deadline` was asked for as a point in time: capped.
+    #[inline]
+    pub fn absolute_deadline(&self, deadline: u64) -> u64 {
+        self.ttl.absolute(subject(self.target), deadline)
+    }
+
+    /// Stores a value, whatever was there; `deadline` in Unix milliseconds. The node's rules cap it, and may give
+    /// one where there is none.
     ///
     /// A deadline that has passed already leaves the key absent.
     #[inline]
     pub fn set(&mut self, value: NewValue<'_>, deadline: Option<u64>) {
+        if self.ttl.rules.is_none() {
+            return self.set_as_is(value, deadline);
+        }
+        let deadline = match deadline {
+            Some(deadline) => Some(self.ttl.absolute(subject(self.target), deadline)),
+            None => self.ttl.unasked(subject(self.target)),
+        };
+        self.set_as_is(value, deadline);
+    }
+
+    #[inline]
+    fn set_as_is(&mut self, value: NewValue<'_>, deadline: Option<u64>) {
         if deadline.is_some_and(|deadline| deadline <= self.target.now_ms) {
             self.remove();
             return;
@@ -253,8 +298,11 @@ impl<'s> Key<'s> {
 
     /// Stores a value under the deadline that the key has, if it is there.
     pub fn set_keeping_deadline(&mut self, value: NewValue<'_>) {
+        if !self.exists() {
+            return self.set(value, None);
+        }
         let deadline = self.deadline();
-        self.set(value, deadline);
+        self.set_as_is(value, deadline);
     }
 
     /// Edits the string in place; it is created if absent. `change` sees it with `len` bytes, cut or
@@ -273,7 +321,10 @@ impl<'s> Key<'s> {
             let mut fresh = vec![0; len];
             let heard = change(&mut fresh);
             let (known, keyspace) = (self.place.take(), self.keyspace);
-            let (deadline, meta) = (None, self.eviction.fresh(target.now_ms));
+            let (deadline, meta) = (
+                self.ttl.unasked(subject(self.target)),
+                self.eviction.fresh(target.now_ms),
+            );
             let stripe = self.guard.stripe();
             stripe.set_quietly(target, known, NewValue::Built(fresh.into()), Facts { deadline, meta });
             if heard {
@@ -291,10 +342,14 @@ impl<'s> Key<'s> {
         self.touch();
     }
 
-    /// Gives the key another deadline, or none; false if it is not there. A deadline that has passed
+    /// Gives the key another deadline, or none, within the node's cap; false if it is not there. A deadline that has passed
     /// removes the key.
     pub fn set_deadline(&mut self, deadline: Option<u64>) -> bool {
         let Some(place) = self.place() else { return false };
+        let deadline = match deadline {
+            Some(deadline) => Some(self.ttl.absolute(subject(self.target), deadline)),
+            None => self.ttl.persisted(subject(self.target)),
+        };
         if deadline.is_some_and(|deadline| deadline <= self.target.now_ms) {
             return self.remove();
         }

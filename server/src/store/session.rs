@@ -5,6 +5,7 @@ use super::key::{Guard, Key};
 use super::stripe::{Stripe, Target};
 use super::table::scan_order;
 use super::{Dirty, Flushed, Keyspace};
+use crate::ttl;
 use std::ops::Range;
 use std::sync::atomic::Ordering;
 
@@ -49,6 +50,8 @@ pub struct Store<'n> {
     pub eviction: &'n Eviction,
     /// False for CLIENT NO-TOUCH: reads leave eviction metadata alone.
     pub touch: bool,
+    /// What is done to times to live.
+    pub ttl: ttl::Scope<'n>,
     locks: Locks<'n>,
     /// A key whose hash is known already: where it stands in memory, and the hash.
     hint: (*const u8, u64),
@@ -64,6 +67,7 @@ impl<'n> Store<'n> {
             now_ms,
             eviction,
             touch: true,
+            ttl: ttl::Scope::default(),
             locks: Locks::None,
             hint,
         }
@@ -126,7 +130,7 @@ impl<'n> Store<'n> {
     pub fn key_in<'s>(&'s mut self, database: usize, key: &'s [u8]) -> Key<'s> {
         let hash = self.hash(key);
         let keyspace = self.keyspace;
-        let (now_ms, eviction, touch) = (self.now_ms, self.eviction, self.touch);
+        let (now_ms, eviction, touch, ttl) = (self.now_ms, self.eviction, self.touch, self.ttl);
         let guard = self.guard(keyspace.index(hash));
         // Read under the lock: SWAPDB changes it only while all stripes are held.
         let target = Target {
@@ -135,7 +139,7 @@ impl<'n> Store<'n> {
             hash,
             now_ms,
         };
-        Key::new(keyspace, guard, target, eviction, touch)
+        Key::new(keyspace, guard, target, eviction, touch, ttl)
     }
 
     #[inline]
@@ -243,6 +247,7 @@ impl<'n> Store<'n> {
             now_ms: self.now_ms,
             eviction: self.eviction,
             touch: self.touch,
+            ttl: self.ttl,
             hint: (std::ptr::null(), 0),
         }
     }

@@ -1,7 +1,7 @@
 //! Keys of any type: rows of the command table.
 
 use super::container;
-use crate::command::args::{integer, key, key_of, one_of, pattern, string, token, unix_time};
+use crate::command::args::{integer, jitter, key, key_of, one_of, pattern, string, token, unix_time};
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, LOADING, READONLY, STALE, TOUCHES_ARBITRARY_KEYS, WRITE};
 use crate::command::bits::key_flag::{ACCESS, DELETE, INSERT, OW, RM, RO, RW, UPDATE};
 use crate::command::keys::at;
@@ -70,6 +70,7 @@ pub(super) const ROWS: &[Command] = &[
             )
             .since("7.0.0")
             .optional(),
+            jitter(),
         ]),
     cmd("expireat", expire::expireat, -3, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])
@@ -173,6 +174,7 @@ pub(super) const ROWS: &[Command] = &[
             )
             .since("7.0.0")
             .optional(),
+            jitter(),
         ]),
     cmd("pexpireat", expire::pexpireat, -3, &[WRITE, FAST, CONST_TIME])
         .acl(&[category::KEYSPACE])

@@ -1,6 +1,6 @@
 //! Strings: rows of the command table.
 
-use crate::command::args::{block, double, integer, key, one_of, string, token, unix_time};
+use crate::command::args::{block, double, integer, jitter, key, one_of, string, token, unix_time};
 use crate::command::bits::flag::{CONST_TIME, DENYOOM, FAST, READONLY, WRITE};
 use crate::command::bits::key_flag::{ACCESS, DELETE, INSERT, OW, RO, RW, UPDATE};
 use crate::command::keys::{at, counted_at, set_key_flags};
@@ -94,6 +94,7 @@ pub(super) const ROWS: &[Command] = &[
                 ],
             )
             .optional(),
+            jitter(),
         ]),
     cmd("getrange", string::getrange, 4, &[READONLY])
         .keys(&[at(1, &[RO, ACCESS])])
@@ -176,6 +177,7 @@ pub(super) const ROWS: &[Command] = &[
                 ],
             )
             .optional(),
+            jitter(),
         ]),
     cmd("msetnx", string::msetnx, -3, &[WRITE, DENYOOM])
         .keys(&[at(1, &[OW, INSERT]).to(-1, 2)])
@@ -190,7 +192,7 @@ pub(super) const ROWS: &[Command] = &[
         .keys(&[at(1, &[OW, UPDATE])])
         .doc("2.6.0", "Sets a string with a time to live in milliseconds.", "O(1)")
         .deprecated("2.6.12", "SET with PX")
-        .args(&[key("key"), integer("milliseconds"), string("value")]),
+        .args(&[key("key"), integer("milliseconds"), string("value"), jitter()]),
     cmd("set", string::set, -3, &[WRITE, DENYOOM, CONST_TIME])
         .keys(&[at(1, &[RW, ACCESS, UPDATE])
             .refined_by(set_key_flags)
@@ -235,12 +237,13 @@ pub(super) const ROWS: &[Command] = &[
                 ],
             )
             .optional(),
+            jitter(),
         ]),
     cmd("setex", string::setex, 4, &[WRITE, DENYOOM, CONST_TIME])
         .keys(&[at(1, &[OW, UPDATE])])
         .doc("2.0.0", "Sets a string with a time to live in seconds.", "O(1)")
         .deprecated("2.6.12", "SET with EX")
-        .args(&[key("key"), integer("seconds"), string("value")]),
+        .args(&[key("key"), integer("seconds"), string("value"), jitter()]),
     cmd("setnx", string::setnx, 3, &[WRITE, DENYOOM, FAST, CONST_TIME])
         .keys(&[at(1, &[OW, INSERT])])
         .doc("1.0.0", "Sets a string if the key does not exist.", "O(1)")

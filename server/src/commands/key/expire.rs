@@ -1,8 +1,9 @@
 //! Times to live of keys.
 
 use crate::call::{Call, Error, Outcome};
-use crate::commands::expiry::{Unit, parse_instant};
+use crate::commands::expiry::{Unit, parse_instant, parse_jitter};
 use crate::resp::request::Args;
+use crate::ttl::Percent;
 
 /// Under which of its conditions EXPIRE may change a key; all that are set must hold.
 #[derive(Clone, Copy, Default)]
@@ -18,9 +19,19 @@ struct Conditions {
 }
 
 impl Conditions {
-    fn parse(options: Args<'_>) -> Result<Conditions, Error> {
-        let mut conditions = Conditions::default();
-        for option in options.iter() {
+    /// Reads the conditions, and the jitter that a time from now may have.
+    fn parse(options: Args<'_>, unit: Unit) -> Result<(Conditions, Option<Percent>), Error> {
+        let (mut conditions, mut jitter) = (Conditions::default(), None);
+        let mut at = 0;
+        while let Some(option) = options.get(at) {
+            at += 1;
+            if unit.is_relative()
+                && let Some(percent) = parse_jitter(option, options.get(at))?
+            {
+                jitter = Some(percent);
+                at += 1;
+                continue;
+            }
             let known = [
                 ("nx", &mut conditions.nx),
                 ("xx", &mut conditions.xx),
@@ -47,7 +58,7 @@ impl Conditions {
         if gt && lt {
             return Err(Error::new("ERR GT and LT options at the same time are not compatible"));
         }
-        Ok(conditions)
+        Ok((conditions, jitter))
     }
 
     fn allow(self, old: Option<u64>, new: i64) -> bool {
@@ -60,10 +71,20 @@ impl Conditions {
 }
 
 fn expire_as(call: &mut Call<'_>, unit: Unit) -> Outcome {
-    let conditions = Conditions::parse(call.args.from(3))?;
-    let instant = parse_instant(unit, &call.args[2], call.store.now_ms, call.command)?;
+    let (conditions, jitter) = Conditions::parse(call.args.from(3), unit)?;
+    let now_ms = call.store.now_ms;
+    let mut instant = parse_instant(unit, &call.args[2], call.store.now_ms, call.command)?;
     let mut key = call.store.key(&call.args[1]);
     key.touch();
+    // What lies in the past removes the key: there is nothing to shorten. Conditions are about what the key will get.
+    if let Some(deadline) = u64::try_from(instant).ok().filter(|deadline| *deadline > now_ms) {
+        instant = if unit.is_relative() {
+            key.relative_deadline(deadline, jitter)
+        } else {
+            key.absolute_deadline(deadline)
+        }
+        .cast_signed();
+    }
     let changes = key.exists() && conditions.allow(key.deadline(), instant);
     if changes {
         // What lies before 1970 has passed as surely as 1970.
@@ -73,7 +94,7 @@ fn expire_as(call: &mut Call<'_>, unit: Unit) -> Outcome {
     Ok(())
 }
 
-/// EXPIRE key seconds [NX | XX | GT | LT]
+/// EXPIRE key seconds [NX | XX | GT | LT] [JITTER percent]
 pub fn expire(call: &mut Call<'_>) -> Outcome {
     expire_as(call, Unit::Seconds)
 }
@@ -83,7 +104,7 @@ pub fn expireat(call: &mut Call<'_>) -> Outcome {
     expire_as(call, Unit::AtSeconds)
 }
 
-/// PEXPIRE key milliseconds [NX | XX | GT | LT]
+/// PEXPIRE key milliseconds [NX | XX | GT | LT] [JITTER percent]
 pub fn pexpire(call: &mut Call<'_>) -> Outcome {
     expire_as(call, Unit::Millis)
 }

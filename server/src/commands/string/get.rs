@@ -2,9 +2,10 @@
 
 use super::value;
 use crate::call::{Call, Error, Outcome};
-use crate::commands::expiry::Expiry;
-use crate::resp::Reply;
+use crate::commands::expiry::{Expiry, parse_jitter};
+use crate::resp::{Args, Reply};
 use crate::store::Key;
+use crate::ttl::Percent;
 
 /// Replies the string or null, counted as a read.
 ///
@@ -45,20 +46,10 @@ pub fn getset(call: &mut Call<'_>) -> Outcome {
     Ok(())
 }
 
-/// `GETEX key [EX seconds | PX milliseconds | EXAT time | PXAT time | PERSIST]`
+/// `GETEX key [EX seconds | PX milliseconds | EXAT time | PXAT time | PERSIST] [JITTER percent]`
 pub fn getex(call: &mut Call<'_>) -> Outcome {
     let args = call.args;
-    let mut expiry = Expiry::Unset;
-    let mut next = 2;
-    while let Some(word) = args.get(next) {
-        match expiry.accept(word, args.get(next + 1))? {
-            0 => return Err(Error::SYNTAX),
-            taken => next += taken,
-        }
-    }
-    if expiry == Expiry::Keep {
-        return Err(Error::SYNTAX);
-    }
+    let (expiry, jitter) = getex_options(args)?;
     let now_ms = call.store.now_ms;
     let mut key = call.store.key(&args[1]);
     let found = key.text()?.is_some();
@@ -71,6 +62,11 @@ pub fn getex(call: &mut Call<'_>) -> Outcome {
     reply_text(&mut key, &mut call.reply)?;
     match (expiry, deadline) {
         (_, Some(deadline)) => {
+            let deadline = if expiry.is_relative() {
+                key.relative_deadline(deadline, jitter)
+            } else {
+                deadline
+            };
             key.set_deadline(Some(deadline));
         }
         (Expiry::Persist, None) if key.deadline().is_some() => {
@@ -79,4 +75,23 @@ pub fn getex(call: &mut Call<'_>) -> Outcome {
         _ => {}
     }
     Ok(())
+}
+
+fn getex_options(args: Args<'_>) -> Result<(Expiry<'_>, Option<Percent>), Error> {
+    let (mut expiry, mut jitter) = (Expiry::Unset, None);
+    let mut at = 2;
+    while let Some(word) = args.get(at) {
+        let next = args.get(at + 1);
+        at += match expiry.accept(word, next)? {
+            0 => {
+                jitter = parse_jitter(word, next)?;
+                jitter.map(|_| 2).ok_or(Error::SYNTAX)?
+            }
+            taken => taken,
+        };
+    }
+    if expiry == Expiry::Keep || jitter.is_some() && !expiry.is_relative() {
+        return Err(Error::SYNTAX);
+    }
+    Ok((expiry, jitter))
 }

@@ -10,6 +10,8 @@ mod ranges;
 mod set;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod ttl_tests;
 
 pub use compare::{delex, digest};
 pub use counters::{decr, decrby, incr, incrby, incrbyfloat};

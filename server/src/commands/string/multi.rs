@@ -3,7 +3,6 @@
 use super::options::{Condition, Grammar, Options};
 use super::value;
 use crate::call::{Call, Error, Outcome};
-use crate::commands::expiry::Expiry;
 use crate::resp::request::Args;
 use crate::store::Store;
 use crate::text::parse_i64;
@@ -63,8 +62,8 @@ impl<'a> Pairs<'a> {
         (0..self.count).map(move |pair| self.args.get(self.first + 2 * pair).unwrap_or_default())
     }
 
-    /// Stores all, under one deadline, or the one that each key has.
-    fn set(self, store: &mut Store<'_>, hashes: &[u64], deadline: Option<u64>, keep: bool) {
+    /// Stores all, under `deadline` as the options have it, or under the one that each key has.
+    fn set(self, store: &mut Store<'_>, hashes: &[u64], deadline: Option<u64>, options: Options<'_>) {
         for (window, hashes) in hashes.chunks(WINDOW).enumerate() {
             store.prefetch(hashes);
             for (pair, &hash) in (window * WINDOW..).zip(hashes) {
@@ -72,8 +71,8 @@ impl<'a> Pairs<'a> {
                 let name = self.args.get(at).unwrap_or_default();
                 store.hint(name, hash);
                 let mut key = store.key(name);
-                let deadline = if keep { key.deadline() } else { deadline };
-                key.set(value(&self.args, at + 1), deadline);
+                // Each key has a share of its own: what is stored together is what must not expire together.
+                options.store(&mut key, value(&self.args, at + 1), deadline);
             }
         }
     }
@@ -144,7 +143,7 @@ pub fn mset(call: &mut Call<'_>) -> Outcome {
     let pairs = pairs(call)?;
     let hashes = Hashes::of(&call.store, pairs.keys());
     call.store.hold_hashes(hashes.all());
-    pairs.set(&mut call.store, hashes.all(), None, false);
+    pairs.set(&mut call.store, hashes.all(), None, Options::default());
     call.reply.ok();
     Ok(())
 }
@@ -159,7 +158,8 @@ pub fn msetnx(call: &mut Call<'_>) -> Outcome {
     set_all_or_none(call, pairs, options)
 }
 
-/// `MSETEX numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT time | PXAT time | KEEPTTL]`
+/// `MSETEX numkeys key value [key value ...] [NX | XX] [EX seconds | PX milliseconds | EXAT time | PXAT time | KEEPTTL]
+/// [JITTER percent]`
 pub fn msetex(call: &mut Call<'_>) -> Outcome {
     let args = call.args;
     let count = parse_i64(&args[1]).filter(|count| (1..=i64::from(i32::MAX / 2)).contains(count));
@@ -177,7 +177,7 @@ fn set_all_or_none(call: &mut Call<'_>, pairs: Pairs<'_>, options: Options<'_>) 
     call.store.hold_hashes(hashes.all());
     let store = pairs.hold_for(&mut call.store, options.condition)?;
     if store {
-        pairs.set(&mut call.store, hashes.all(), deadline, options.expiry == Expiry::Keep);
+        pairs.set(&mut call.store, hashes.all(), deadline, options);
     }
     call.reply.int(i64::from(store));
     Ok(())

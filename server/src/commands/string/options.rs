@@ -2,9 +2,10 @@
 
 use super::compare::Comparison;
 use crate::call::Error;
-use crate::commands::expiry::Expiry;
+use crate::commands::expiry::{Expiry, parse_jitter};
 use crate::resp::request::Args;
-use crate::store::Key;
+use crate::store::{Key, NewValue};
+use crate::ttl::Percent;
 
 /// When to store.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -36,6 +37,8 @@ pub(super) struct Options<'a> {
     /// Reply the old string.
     pub(super) get: bool,
     pub(super) expiry: Expiry<'a>,
+    /// By up to how much the time from now is to be shortened.
+    pub(super) jitter: Option<Percent>,
 }
 
 impl<'a> Options<'a> {
@@ -53,10 +56,25 @@ impl<'a> Options<'a> {
                 taken => taken,
             };
         }
-        if options.expiry == Expiry::Persist {
+        if options.expiry == Expiry::Persist || options.jitter.is_some() && !options.expiry.is_relative() {
             return Err(Error::SYNTAX);
         }
         Ok(options)
+    }
+
+    /// Stores a value under `deadline`, which `expiry` has said, or under the one that the key has if it is to be kept.
+    #[inline]
+    pub(super) fn store(&self, key: &mut Key<'_>, value: NewValue<'_>, deadline: Option<u64>) {
+        if self.condition == Condition::Absent {
+            key.mark_as_lock();
+        }
+        match deadline {
+            Some(deadline) if self.expiry.is_relative() => {
+                key.set(value, Some(key.relative_deadline(deadline, self.jitter)));
+            }
+            None if self.expiry == Expiry::Keep => key.set_keeping_deadline(value),
+            deadline => key.set(value, deadline),
+        }
     }
 
     /// Reads an option that is no time to live; returns how many arguments it takes.
@@ -69,6 +87,9 @@ impl<'a> Options<'a> {
             (Condition::Absent, 1)
         } else if word.eq_ignore_ascii_case(b"xx") {
             (Condition::Present, 1)
+        } else if let Some(percent) = parse_jitter(word, next)? {
+            self.jitter = Some(percent);
+            return Ok(2);
         } else {
             let comparison = Comparison::parse(word)
                 .filter(|_| grammar == Grammar::Set)

@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::client::{Client, Origin, Peer};
 use crate::command;
 use crate::config::{Config, Settings};
-use crate::node::{Node, eviction};
+use crate::node::{Node, eviction, ttl_rules};
 use crate::resp::Reply;
 use crate::resp::encode::{Output, Version};
 use crate::resp::request::OwnedArgs;
@@ -12,17 +12,19 @@ use crate::store::Store;
 use bytes::Bytes;
 use std::sync::Arc;
 
-const NOW: u64 = 1_700_000_000_000;
+pub(super) const NOW: u64 = 1_700_000_000_000;
 
 /// A node and a connection, to run commands without a socket.
-struct Bench {
-    node: Node,
+pub(super) struct Bench {
+    pub(super) node: Node,
     client: Client,
     version: Version,
+    /// How many commands ran: each is a turn of its own.
+    turns: u64,
 }
 
 impl Bench {
-    fn new(version: Version) -> Bench {
+    pub(super) fn new(version: Version) -> Bench {
         let origin = Origin {
             address: String::new(),
             local_address: String::new(),
@@ -36,15 +38,16 @@ impl Bench {
             node: Node::new(Config::new(settings)),
             client,
             version,
+            turns: 0,
         }
     }
 
     /// Runs a command, its words parted by spaces; the reply's lines are parted by spaces.
-    fn run(&mut self, line: &str) -> String {
+    pub(super) fn run(&mut self, line: &str) -> String {
         self.run_at(NOW, line)
     }
 
-    fn run_at(&mut self, now_ms: u64, line: &str) -> String {
+    pub(super) fn run_at(&mut self, now_ms: u64, line: &str) -> String {
         let args: Vec<Bytes> = line
             .split(' ')
             .map(|word| Bytes::copy_from_slice(word.as_bytes()))
@@ -52,11 +55,16 @@ impl Bench {
         let command = command::lookup_full(&args[0]).expect("the command is in the table");
         let args = OwnedArgs::new(args);
         let eviction = eviction(&self.node.config.settings());
+        let rules = ttl_rules(&self.node.config.settings());
+        self.turns += 1;
         let mut output = Output::default();
+        let mut store = Store::new(&self.node.keyspace, 0, now_ms, &eviction);
+        store.ttl.rules = rules.as_ref();
+        store.ttl.seed = self.turns;
         let mut call = Call {
             command,
             args: args.args(),
-            store: Store::new(&self.node.keyspace, 0, now_ms, &eviction),
+            store,
             reply: Reply::new(&mut output, self.version),
             client: &mut self.client,
             node: &self.node,
@@ -74,7 +82,7 @@ impl Bench {
     }
 
     /// Runs commands in order and compares each reply.
-    fn expect(&mut self, steps: &[(&str, &str)]) {
+    pub(super) fn expect(&mut self, steps: &[(&str, &str)]) {
         for (line, reply) in steps {
             assert_eq!(&self.run(line), reply, "{line}");
         }
