@@ -5,3 +5,4 @@ mod conformance;
 mod decoder;
 mod hostile;
 mod style;
+mod times_to_live;

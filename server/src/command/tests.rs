@@ -214,3 +214,13 @@ fn the_request_path_reads_one_cache_line_of_a_command() {
     assert!(std::mem::offset_of!(Command, full_name) <= 64);
     assert_eq!(std::mem::align_of::<Command>(), 64);
 }
+
+#[test]
+fn only_setex_and_psetex_take_an_option_that_their_arity_does_not_tell() {
+    let more = super::all().iter().filter(|command| command.arity > 0);
+    let names: Vec<_> = more
+        .filter(|command| command.accepts(usize::from(command.arity.unsigned_abs()) + 2))
+        .map(|command| command.full_name)
+        .collect();
+    assert_eq!(names, ["psetex", "setex"]);
+}
