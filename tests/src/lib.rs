@@ -3,6 +3,7 @@
 
 pub mod in_process;
 pub mod load;
+pub mod plot;
 pub mod reply;
 pub mod rng;
 pub mod server;
