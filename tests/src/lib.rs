@@ -1,6 +1,7 @@
 //! Helpers for tests that span crates: servers as processes, a client that keeps every reply byte,
 //! a load generator, and the small tools (randomness with a seed, waiting with a deadline) they share.
 
+pub mod hitratio;
 pub mod in_process;
 pub mod load;
 pub mod plot;
