@@ -76,6 +76,11 @@ pub fn run(options: &Options) -> Result<bool> {
     if let Some(path) = &options.json {
         write_json(path, &all, options.equal)?;
     }
+    if let Some(folder) = &options.plot {
+        for results in &all {
+            eprintln!("drew {}", report::plot(folder, results, options.equal)?.display());
+        }
+    }
     let cells = all
         .iter()
         .flat_map(|results| &results.limits)

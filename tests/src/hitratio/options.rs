@@ -60,6 +60,9 @@ pub struct Options {
     /// Connections that share the keys.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub connections: u32,
+    /// Draw hit ratio over size for each trace into this folder, as hitratio-TRACE.svg.
+    #[arg(long, value_name = "FOLDER")]
+    pub plot: Option<PathBuf>,
     /// Write all results as JSON.
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,

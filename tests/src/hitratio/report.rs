@@ -1,10 +1,14 @@
 //! What `scripts/hitratio` prints: tables in Markdown, and whether the goals are met.
 
 use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
 
 use super::compare::{Cell, TraceResults};
 use super::measure::Run;
 use super::options::Equal;
+use crate::plot::{Chart, Series, write_svg};
 
 const MIB: f64 = 1_048_576.0;
 /// Larder's policies of Redis's names have at least this difference to Redis's hit ratio, at equal entries.
@@ -258,6 +262,52 @@ fn entries_summary(all: &[TraceResults]) -> String {
         ],
         &lines,
     )
+}
+
+/// Draws hit ratio over size, one line per cache, into `folder`; gives the file's path.
+pub(super) fn plot(folder: &Path, results: &TraceResults, equal: Equal) -> Result<PathBuf> {
+    let mut series: Vec<Series> = Vec::new();
+    for (limit, cells) in &results.limits {
+        for cell in cells {
+            let Ok(run) = &cell.result else {
+                continue;
+            };
+            let bytes = if equal == Equal::Memory {
+                run.peak_above_idle
+            } else {
+                limit.bytes
+            };
+            let point = (bytes as f64 / MIB, run.tally.hit_ratio() * 100.0);
+            match series.iter_mut().find(|line| line.name == cell.cache) {
+                Some(line) => line.points.push(point),
+                None => series.push(Series {
+                    name: cell.cache.clone(),
+                    points: vec![point],
+                }),
+            }
+        }
+    }
+    for line in &mut series {
+        line.points.sort_by(|one, other| one.0.total_cmp(&other.0));
+    }
+    let (size, suffix) = match equal {
+        Equal::Limit => ("memory limit", ""),
+        Equal::Memory => ("resident memory above idle", "-memory"),
+        Equal::Entries => ("memory limit of Redis", "-entries"),
+    };
+    let chart = Chart {
+        title: format!("Hit ratio on {}", results.name),
+        x_label: format!(
+            "{size}, MiB; the working set has {:.0} MiB",
+            results.working_set as f64 / MIB
+        ),
+        y_label: "hit ratio, %".to_owned(),
+        log_x: true,
+        y_from_zero: false,
+    };
+    let path = folder.join(format!("hitratio-{}{suffix}.svg", results.name));
+    write_svg(&path, &chart, &series)?;
+    Ok(path)
 }
 
 fn run_of<'a>(cells: &'a [Cell], name: &str) -> Option<&'a Run> {

@@ -189,7 +189,7 @@ enum Behaviour {
 fn serve(mut socket: TcpStream, behaviour: Behaviour, stored: &std::sync::Mutex<HashMap<Vec<u8>, usize>>) {
     socket.set_nodelay(true).expect("an open socket");
     let mut source = BufReader::new(socket.try_clone().expect("a second handle"));
-    let mut line = |source: &mut BufReader<TcpStream>| {
+    let line = |source: &mut BufReader<TcpStream>| {
         let mut line = Vec::new();
         source.read_until(b'\n', &mut line).expect("a line");
         line.trim_ascii_end().to_vec()
@@ -564,4 +564,25 @@ fn larder_is_started_as_its_users_start_it() {
         "{words:?}"
     );
     assert_eq!(words.last().map(String::as_str), Some(""));
+}
+
+#[test]
+fn a_picture_has_one_line_per_cache_that_was_measured() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut all = results(vec![
+        cell("larder allkeys-lru", Ok(run_with(8 * MIB, 750, 5000))),
+        cell("redis allkeys-lru", Ok(run_with(8 * MIB, 700, 5000))),
+        cell("memcached", Err("it ended".to_owned())),
+    ]);
+    let path = report::plot(dir.path(), &all[0], Equal::Limit).expect("drawn");
+    assert_eq!(path, dir.path().join("hitratio-some.svg"));
+    let svg = std::fs::read_to_string(path).expect("a file");
+    assert!(svg.contains("larder allkeys-lru") && svg.contains("redis allkeys-lru"));
+    assert!(!svg.contains("memcached"), "a line without a point");
+
+    all[0].limits[0].1.drain(..2);
+    assert!(
+        report::plot(dir.path(), &all[0], Equal::Memory).is_err(),
+        "an empty picture"
+    );
 }
