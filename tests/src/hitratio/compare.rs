@@ -185,7 +185,16 @@ fn at_equal_cost(options: &Options, trace: &Trace, copies: u32, limits: &[Limit]
     let cell = |limit: &Limit, cache: &Cache| {
         let run_with = |bytes| measure(trace, cache, bytes, &pace);
         let result = match options.equal {
-            Equal::Memory => seek(limit.bytes, limit.bytes, |run| Some(run.peak_above_idle), run_with),
+            Equal::Memory => {
+                let rounded = |bytes| cache.rounded(bytes);
+                seek(
+                    limit.bytes,
+                    limit.bytes,
+                    rounded,
+                    |run| Some(run.peak_above_idle),
+                    run_with,
+                )
+            }
             Equal::Limit | Equal::Entries => run_with(limit.bytes),
         };
         cell(cache, result)
@@ -213,6 +222,7 @@ fn at_equal_entries(
                 Some(entries) => seek(
                     entries,
                     limit.bytes,
+                    |bytes| bytes,
                     |run| run.entries,
                     |bytes| measure(trace, larder, bytes, &pace),
                 ),

@@ -24,6 +24,9 @@ pub(super) struct Run {
     pub(super) tally: Tally,
     /// Entries at the end, if the cache tells.
     pub(super) entries: Option<u64>,
+    /// What memcached took for its slabs, in bytes, if that is more than its limit: it takes a page of 1 MiB for
+    /// every class of sizes that occurs, so a small limit does not hold.
+    pub(super) slabs_over_limit: Option<u64>,
     /// Peak of resident memory above that of the idle server, in bytes.
     pub(super) peak_above_idle: u64,
 }
@@ -42,6 +45,7 @@ impl Run {
             "refused": tally.refused,
             "first_refusal": tally.first_refusal,
             "entries": self.entries,
+            "slabs_over_limit": self.slabs_over_limit,
             "peak_above_idle": self.peak_above_idle,
             "seconds": tally.seconds,
         })
@@ -69,6 +73,7 @@ pub(super) fn measure(trace: &Trace, cache: &Cache, limit: u64, pace: &Pace) -> 
         limit,
         tally,
         entries: running.entries(),
+        slabs_over_limit: running.slab_bytes().filter(|bytes| *bytes > limit),
         peak_above_idle: running.peak_above_idle().ok_or("its memory is not known (no /proc?)")?,
     };
     let tally = &run.tally;
@@ -85,17 +90,17 @@ pub(super) fn measure(trace: &Trace, cache: &Cache, limit: u64, pace: &Pace) -> 
 }
 
 /// Looks for the limit at which `weight` of a run is `target`: starts with `first`, corrects the limit a few
-/// times, and gives the run that came closest.
+/// times, and gives the run that came closest. `rounded` says which limit a cache makes of another.
 pub(super) fn seek(
     target: u64,
     first: u64,
+    rounded: impl Fn(u64) -> u64,
     weight: impl Fn(&Run) -> Option<u64>,
     mut run_with: impl FnMut(u64) -> Result<Run, String>,
 ) -> Result<Run, String> {
-    let distance = |weight: u64| weight.abs_diff(target);
     let mut tried: Vec<(u64, u64)> = Vec::new();
     let mut best: Option<(u64, Run)> = None;
-    let mut limit = first;
+    let mut limit = rounded(first);
     for _ in 0..SEEK_RUNS {
         let run = match run_with(limit) {
             Ok(run) => run,
@@ -103,15 +108,16 @@ pub(super) fn seek(
             Err(why) => return best.map(|(_, run)| run).ok_or(why),
         };
         let held = weight(&run).ok_or("the cache does not tell what it holds")?;
-        let (at, is_new) = (run.limit, tried.iter().all(|(limit, _)| *limit != run.limit));
-        if best.as_ref().is_none_or(|(nearest, _)| distance(held) < *nearest) {
-            best = Some((distance(held), run));
+        let distance = held.abs_diff(target);
+        if best.as_ref().is_none_or(|(nearest, _)| distance < *nearest) {
+            best = Some((distance, run));
         }
-        tried.push((at, held));
-        if !is_new || distance(held) as f64 <= SEEK_TOLERANCE * target as f64 {
+        tried.push((limit, held));
+        limit = rounded(corrected(target, &tried).max(SMALLEST_LIMIT));
+        let was_tried = tried.iter().any(|(before, _)| *before == limit);
+        if was_tried || distance as f64 <= SEEK_TOLERANCE * target as f64 {
             break;
         }
-        limit = corrected(target, &tried).max(SMALLEST_LIMIT);
     }
     best.map(|(_, run)| run).ok_or_else(|| "never run".to_owned())
 }

@@ -13,6 +13,8 @@ use crate::plot::{Chart, Series, write_svg};
 const MIB: f64 = 1_048_576.0;
 /// Larder's policies of Redis's names have at least this difference to Redis's hit ratio, at equal entries.
 const ENTRIES_GOAL: f64 = -0.005;
+/// At equal memory, what holds more or less than so (as a share) is no fair comparison.
+const MEMORY_TOLERANCE: f64 = 0.05;
 /// The peer whose byte hit ratio Larder's own policy must reach.
 const BYTE_GOAL_PEER: &str = "redis allkeys-lru";
 
@@ -48,7 +50,7 @@ pub(super) fn trace(results: &TraceResults, equal: Equal) -> String {
         Equal::Limit | Equal::Memory => cost_table(results, equal),
     };
     let mut parts = vec![title, String::new(), table(&header, &lines)];
-    parts.extend(notes(results));
+    parts.extend(notes(results, equal));
     parts.join("\n")
 }
 
@@ -144,18 +146,35 @@ fn not_measured(cells: usize) -> impl Iterator<Item = String> {
 }
 
 /// Why there is no result, and what was refused.
-fn notes(results: &TraceResults) -> Vec<String> {
+fn notes(results: &TraceResults, equal: Equal) -> Vec<String> {
     let mut notes = Vec::new();
     for (limit, cells) in &results.limits {
         for cell in cells {
             let of = format!("- {} at {}", cell.cache, mib(limit.bytes));
-            match &cell.result {
-                Err(why) => notes.push(format!("{of}: not measured: {why}")),
-                Ok(run) if run.tally.refused > 0 => {
-                    let why = run.tally.first_refusal.as_deref().unwrap_or("?");
-                    notes.push(format!("{of}: refused {} stores, the first: {why}", run.tally.refused));
+            let run = match &cell.result {
+                Ok(run) => run,
+                Err(why) => {
+                    notes.push(format!("{of}: not measured: {why}"));
+                    continue;
                 }
-                Ok(_) => {}
+            };
+            if run.tally.refused > 0 {
+                let why = run.tally.first_refusal.as_deref().unwrap_or("?");
+                notes.push(format!("{of}: refused {} stores, the first: {why}", run.tally.refused));
+            }
+            let off = run.peak_above_idle.abs_diff(limit.bytes) as f64 / limit.bytes as f64;
+            if equal == Equal::Memory && off > MEMORY_TOLERANCE {
+                notes.push(format!(
+                    "{of}: it could not be brought nearer than {}",
+                    mib(run.peak_above_idle)
+                ));
+            }
+            if let Some(bytes) = run.slabs_over_limit {
+                notes.push(format!(
+                    "{of}: below its minimum: given {}, it took {} for slabs, a page for each class of sizes",
+                    mib(run.limit),
+                    mib(bytes)
+                ));
             }
         }
     }

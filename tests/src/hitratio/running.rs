@@ -110,12 +110,30 @@ impl Running {
     pub(super) fn entries(&self) -> Option<u64> {
         match self.protocol {
             Protocol::Resp => self.ask("DBSIZE\r\n")?.strip_prefix(':')?.trim_end().parse().ok(),
-            Protocol::Memcached => {
-                let stats = self.ask("stats\r\n")?;
-                let line = stats.lines().find_map(|line| line.strip_prefix("STAT curr_items "))?;
-                line.trim_end().parse().ok()
-            }
+            Protocol::Memcached => self.statistic("stats\r\n", "curr_items"),
         }
+    }
+
+    /// Bytes that memcached took for its slabs, if this is one.
+    pub(super) fn slab_bytes(&self) -> Option<u64> {
+        let is_memcached = self.protocol == Protocol::Memcached;
+        is_memcached
+            .then(|| self.statistic("stats slabs\r\n", "total_malloced"))
+            .flatten()
+    }
+
+    fn statistic(&self, question: &str, name: &str) -> Option<u64> {
+        let stats = self.ask(question)?;
+        let fields = stats
+            .lines()
+            .filter_map(|line| line.strip_prefix("STAT ")?.split_once(' '));
+        fields
+            .into_iter()
+            .find(|(field, _)| *field == name)?
+            .1
+            .trim_end()
+            .parse()
+            .ok()
     }
 
     /// The most memory that it held at any time since its start, above what it held when idle, in bytes.

@@ -417,6 +417,7 @@ fn run_with(limit: u64, hits: u64, entries: u64) -> Run {
         limit,
         tally,
         entries: Some(entries),
+        slabs_over_limit: None,
         peak_above_idle: limit / 2,
     }
 }
@@ -429,6 +430,7 @@ fn a_limit_is_found_at_which_a_cache_holds_as_much_as_another() {
     let found = seek(
         100_000,
         20 * MIB,
+        |limit| limit,
         |run| run.entries,
         |limit| {
             runs += 1;
@@ -442,17 +444,25 @@ fn a_limit_is_found_at_which_a_cache_holds_as_much_as_another() {
     );
 
     // One that counts in large steps gives its best.
+    let mut tried = HashSet::new();
     let stepped = seek(
         10 * MIB,
         10 * MIB,
+        |limit| limit / (4 * MIB) * (4 * MIB),
         |run| run.entries,
         |limit| {
-            let limit = limit / (4 * MIB) * (4 * MIB);
+            assert!(tried.insert(limit), "{limit} was tried before");
             Ok(run_with(limit, 1, limit + MIB))
         },
     );
     assert_eq!(stepped.expect("found").limit, 8 * MIB);
-    let fails = seek(10, 10, |run| run.entries, |_| Err("no such cache".to_owned()));
+    let fails = seek(
+        10,
+        10,
+        |limit| limit,
+        |run| run.entries,
+        |_| Err("no such cache".to_owned()),
+    );
     assert_eq!(fails, Err("no such cache".to_owned()));
 }
 
