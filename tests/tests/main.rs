@@ -3,5 +3,6 @@
 mod clients;
 mod conformance;
 mod decoder;
+mod hitratio;
 mod hostile;
 mod style;

@@ -56,7 +56,7 @@ impl Cache {
         }
     }
 
-    fn memcached() -> Self {
+    pub(super) fn memcached() -> Self {
         Self {
             name: "memcached".to_owned(),
             protocol: Protocol::Memcached,

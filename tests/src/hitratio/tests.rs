@@ -5,13 +5,12 @@ use std::io::{BufRead, BufReader, Cursor, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 
-use clap::Parser;
 use ruzstd::encoding::{CompressionLevel, compress_to_vec};
 
-use super::caches::{Cache, chosen};
+use super::caches::Cache;
 use super::compare::{Cell, Limit, TraceResults};
 use super::measure::{Run, seek};
-use super::options::{Equal, ExtraPeer, Options, parse_limit};
+use super::options::{Equal, ExtraPeer, parse_limit};
 use super::protocol::{self, Reply};
 use super::replay::{Lookup, Pace, Tally, Windows, replay};
 use super::report;
@@ -382,19 +381,7 @@ fn an_added_peer_needs_a_name_and_a_port() {
 
 #[test]
 fn memcached_is_told_of_large_values_and_of_limits_in_mib() {
-    let peers = [
-        "larder-hitratio",
-        "--skip",
-        "larder",
-        "--skip",
-        "redis",
-        "--skip",
-        "valkey",
-        "x",
-    ];
-    let (caches, missing) = chosen(&Options::parse_from(peers), Path::new("/larder"));
-    assert_eq!(missing.len(), 3, "{missing:?}");
-    let memcached = caches.first().expect("scripts/hitratio's tests need memcached");
+    let memcached = Cache::memcached();
     let command = |limit, value| memcached.command(1, limit, value).map(|words| words[5..].join(" "));
     assert_eq!(command(8 * MIB + 5, 1000).expect("a command"), "-U 0 -m 8 -u root");
     assert_eq!(memcached.rounded(8 * MIB + 5), 8 * MIB);
