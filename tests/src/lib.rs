@@ -2,6 +2,7 @@
 //! a load generator, and the small tools (randomness with a seed, waiting with a deadline) they share.
 
 pub mod avalanche;
+pub mod hitratio;
 pub mod in_process;
 pub mod load;
 pub mod plot;

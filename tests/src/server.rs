@@ -230,7 +230,7 @@ fn program(kind: Kind) -> Result<PathBuf, String> {
 }
 
 /// A command for `program` that the kernel kills when this process dies, however it dies.
-fn tied_to_parent(program: &Path) -> Command {
+pub(crate) fn tied_to_parent(program: &Path) -> Command {
     if cfg!(target_os = "linux") && Path::new("/usr/bin/setpriv").exists() {
         let mut command = Command::new("/usr/bin/setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(program);

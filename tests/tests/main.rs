@@ -3,6 +3,7 @@
 mod clients;
 mod conformance;
 mod decoder;
+mod hitratio;
 mod hostile;
 mod style;
 mod times_to_live;
