@@ -80,13 +80,19 @@ pub struct Client {
     pub executing: bool,
     /// Reads leave eviction metadata alone.
     pub no_touch: bool,
+    /// An argument of the next request was too large for the node and was dropped.
+    pub oversized: bool,
 }
 
 impl Client {
-    /// Whether its commands simply run: no password is wanted, nothing is queued, muted or monitored.
+    /// Whether its commands simply run: no password is wanted, nothing is queued, muted, monitored or dropped.
     #[inline]
     pub fn is_plain(&self) -> bool {
-        self.authenticated && self.transaction.is_none() && self.reply_mode == ReplyMode::On && !self.monitoring
+        self.authenticated
+            && self.transaction.is_none()
+            && self.reply_mode == ReplyMode::On
+            && !self.monitoring
+            && !self.oversized
     }
 
     /// A connection that has just been accepted.
@@ -107,6 +113,7 @@ impl Client {
             monitoring: false,
             executing: false,
             no_touch: false,
+            oversized: false,
         }
     }
 

@@ -6,6 +6,7 @@
 //! next turn; everything else lies in buffers of the worker.
 
 use crate::client::Client;
+use crate::memory;
 use crate::node::{Node, unix_ms};
 use crate::resp::decode::{Decoder, Limits};
 use crate::resp::encode::{Output, Reply};
@@ -35,6 +36,19 @@ const PEEK_BYTES: usize = 1024;
 struct Large {
     bytes: Vec<u8>,
     len: usize,
+    /// How much was dropped of an argument that the node has no room for; `None` for one that is kept.
+    dropped: Option<usize>,
+}
+
+impl Large {
+    /// Drops what has arrived if it is not kept; tells how much is missing.
+    fn missing(&mut self) -> usize {
+        if let Some(dropped) = &mut self.dropped {
+            *dropped += self.bytes.len();
+            self.bytes.clear();
+        }
+        self.len - self.dropped.unwrap_or(self.bytes.len())
+    }
 }
 
 /// Requests that were decoded but must run later, with the input that they and the leftover lie in.
@@ -84,6 +98,8 @@ pub(crate) struct Connection<T: Transport> {
     output: Output,
     /// How much of the node's allowance for unauthenticated input this connection uses.
     unauthenticated_bytes: usize,
+    /// What the node was told that its buffers hold.
+    counted_bytes: usize,
 }
 
 impl<T: Transport> Future for Connection<T> {
@@ -112,6 +128,7 @@ impl<T: Transport> Connection<T> {
             ticket: None,
             output: Output::default(),
             unauthenticated_bytes: 0,
+            counted_bytes: 0,
         }
     }
 
@@ -250,8 +267,9 @@ impl<T: Transport> Connection<T> {
     /// Reads into the large argument until it is whole; false when the connection ends.
     fn fill_large(&mut self, worker: &Worker, cx: &mut Context<'_>) -> Poll<bool> {
         while let Some(large) = &mut self.large {
-            let missing = large.len - large.bytes.len();
+            let missing = large.missing();
             if missing == 0 {
+                self.client.oversized |= large.dropped.is_some();
                 let whole = Bytes::from(std::mem::take(&mut large.bytes));
                 self.decoder.supply(whole);
                 self.large = None;
@@ -263,7 +281,12 @@ impl<T: Transport> Connection<T> {
                     .bytes
                     .reserve_exact(missing.min(large.bytes.len().max(RESERVE_BYTES)));
             }
-            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut large.bytes, missing)) else {
+            let most = if large.dropped.is_some() {
+                missing.min(INPUT_BYTES)
+            } else {
+                missing
+            };
+            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut large.bytes, most)) else {
                 return Poll::Ready(false);
             };
             self.count_read(read);
@@ -283,7 +306,9 @@ impl<T: Transport> Connection<T> {
 
     fn count_read(&self, bytes: usize) {
         self.stats.reads.add(1);
+        let before = self.stats.bytes_in.get();
         self.stats.bytes_in.add(bytes as u64);
+        memory::note_read(&self.node, before, before + bytes as u64);
     }
 
     /// Finds the whole requests in the input; returns how many bytes they take.
@@ -346,11 +371,12 @@ impl<T: Transport> Connection<T> {
         if self.more || self.leftover.len() >= at + len {
             return;
         }
-        let mut bytes = Vec::with_capacity(len.min(RESERVE_BYTES));
+        let dropped = (len as u64 > memory::longest_argument(&self.node)).then_some(0);
+        let mut bytes = Vec::with_capacity(len.min(if dropped.is_some() { INPUT_BYTES } else { RESERVE_BYTES }));
         bytes.extend_from_slice(&self.leftover[at..]);
         self.leftover.truncate(at);
         self.leftover.shrink_to_fit();
-        self.large = Some(Large { bytes, len });
+        self.large = Some(Large { bytes, len, dropped });
         self.expects_large = true;
     }
 
@@ -366,6 +392,7 @@ impl<T: Transport> Connection<T> {
         if held != 0 || peer.input_bytes.load(Ordering::Relaxed) != 0 {
             peer.input_bytes.store(held, Ordering::Relaxed);
         }
+        self.count_buffers(held);
         let (settings, node) = (&worker.settings, &self.node);
         // Queued commands are input that waits, as in Redis.
         let waiting = held + self.client.transaction_bytes();
@@ -383,6 +410,15 @@ impl<T: Transport> Connection<T> {
             tracing::warn!(client = %self.client.peer.address, bytes = held, "closed for too much pending input");
             self.stats.limit_closes.add(1);
             self.client.peer.kill();
+        }
+    }
+
+    /// Tells the node what the connection's buffers hold, if that has changed.
+    fn count_buffers(&mut self, input: usize) {
+        let held = input + self.client.transaction_bytes() + self.output.len();
+        if held != self.counted_bytes {
+            memory::count_buffers(&self.node, self.counted_bytes, held);
+            self.counted_bytes = held;
         }
     }
 
@@ -419,10 +455,9 @@ impl<T: Transport> Connection<T> {
             return;
         }
         self.output = output.take();
-        self.client
-            .peer
-            .output_bytes
-            .store(self.output.len(), Ordering::Relaxed);
+        let (peer, unsent) = (&self.client.peer, self.output.len());
+        peer.output_bytes.store(unsent, Ordering::Relaxed);
+        self.count_buffers(peer.input_bytes.load(Ordering::Relaxed));
     }
 
     /// Writes what earlier turns left and what other parts of the node have posted.
@@ -443,6 +478,7 @@ impl<T: Transport> Connection<T> {
         if !output.is_empty() {
             self.output = output;
         }
+        self.count_buffers(self.client.peer.input_bytes.load(Ordering::Relaxed));
         result
     }
 
@@ -466,6 +502,7 @@ impl<T: Transport> Drop for Connection<T> {
         if let Some(ticket) = self.ticket {
             self.node.pause.leave(peer, ticket);
         }
+        memory::count_buffers(&self.node, self.counted_bytes, 0);
         crate::commands::transaction::unwatch_all(&mut self.client.watches, &self.node.keyspace);
         crate::commands::monitor::leave(&self.node, peer);
         self.node

@@ -10,6 +10,7 @@ use crate::command::{self, Command, Unknown, flag};
 use crate::commands::client::version_number;
 use crate::commands::{monitor, transaction};
 use crate::config::Settings;
+use crate::memory::{self, Admission};
 use crate::node::Node;
 use crate::resp::request::Args;
 use crate::slowlog::{Slow, cut_args};
@@ -18,8 +19,6 @@ use crate::worker::Scene;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// How many evictions one write may cause; the rest is for the next ones.
-const EVICTIONS_PER_WRITE: usize = 16;
 /// How much of an unknown command's arguments its error shows.
 const MAX_SHOWN_ARGS: usize = 128;
 
@@ -61,6 +60,8 @@ pub(crate) enum Ran {
     Done,
     /// It must wait until the pause in force is over.
     Paused,
+    /// It makes room in memory, and others go first.
+    Later,
 }
 
 /// Carries out one request. The reply goes to the scene's output.
@@ -69,11 +70,7 @@ pub(crate) fn run<'w>(scene: &mut Scene<'w>, args: Args<'w>, prepared: Prepared)
     let (client, node) = (&*scene.call.client, scene.call.node);
     scene.call.args = args;
     match prepared.command {
-        Some(command)
-            if client.is_plain()
-                && !node.pause.is_active()
-                && !(command.flags.has(flag::DENYOOM) && node.over_limit()) =>
-        {
+        Some(command) if client.is_plain() && !node.pause.is_active() && !memory::needs_room(node, command.flags) => {
             if command.quick && !scene.time_each {
                 call_quick(scene, command, prepared.hash);
             } else {
@@ -101,9 +98,10 @@ fn run_muted(scene: &mut Scene<'_>, prepared: Prepared, mode: ReplyMode) -> Ran 
         scene.call.client.reply_mode = ReplyMode::Skip;
     }
     let mark = scene.call.reply.output().mark();
-    if checked(scene, prepared) == Ran::Paused {
+    let ran = checked(scene, prepared);
+    if ran != Ran::Done {
         scene.call.client.reply_mode = mode;
-        return Ran::Paused;
+        return ran;
     }
     if scene.call.client.reply_mode != ReplyMode::On {
         scene.call.reply.output().cut(mark);
@@ -123,9 +121,13 @@ fn checked(scene: &mut Scene<'_>, prepared: Prepared) -> Ran {
         }
         return Ran::Done;
     };
-    if let Err(error) = may_run(scene, command) {
-        reject(scene, Some(command), &error);
-        return Ran::Done;
+    match may_run(scene, command, prepared.hash) {
+        Ok(Ran::Done) => {}
+        Ok(wait) => return wait,
+        Err(error) => {
+            reject(scene, Some(command), &error);
+            return Ran::Done;
+        }
     }
     let client = &mut *scene.call.client;
     if scene.call.node.pause.holds(transaction::writes(client, command)) && !client.monitoring {
@@ -140,18 +142,28 @@ fn checked(scene: &mut Scene<'_>, prepared: Prepared) -> Ran {
     Ran::Done
 }
 
-/// Whether the connection may run the command now.
+/// Whether the connection may run the command; `Ran::Done` if it may now.
 #[inline]
-fn may_run(scene: &mut Scene<'_>, command: &Command) -> Result<(), Error> {
+fn may_run(scene: &mut Scene<'_>, command: &Command, hash: Option<u64>) -> Result<Ran, Error> {
     if !scene.call.client.authenticated && !command.flags.has(flag::NO_AUTH) && !let_in(scene) {
         return Err(Error::new("NOAUTH Authentication required."));
     }
     if scene.call.client.transaction.is_some() && command.flags.has(flag::NO_MULTI) {
         return Err(Error::new("ERR Command not allowed inside a transaction"));
     }
-    if transaction::needs_memory(scene.call.client, command) && scene.call.node.over_limit() && !make_room(scene) {
+    if std::mem::take(&mut scene.call.client.oversized) {
         scene.call.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
         return Err(Error::OUT_OF_MEMORY);
+    }
+    if transaction::needs_memory(scene.call.client, command) && scene.call.node.over_limit() {
+        match memory::admit(scene, hash) {
+            Admission::Granted => {}
+            Admission::Later => return Ok(Ran::Later),
+            Admission::Refused => {
+                scene.call.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
+                return Err(Error::OUT_OF_MEMORY);
+            }
+        }
     }
     // Redis keeps monitors as it keeps replicas, and so do its error and its exemption from pauses.
     if scene.call.client.monitoring
@@ -161,7 +173,7 @@ fn may_run(scene: &mut Scene<'_>, command: &Command) -> Result<(), Error> {
     {
         return Err(Error::new("ERR Replica can't interact with the keyspace"));
     }
-    Ok(())
+    Ok(Ran::Done)
 }
 
 /// Lets a connection in that came while there was a password, if there is none any more.
@@ -169,22 +181,6 @@ fn may_run(scene: &mut Scene<'_>, command: &Command) -> Result<(), Error> {
 fn let_in(scene: &mut Scene<'_>) -> bool {
     scene.call.client.authenticated = scene.settings.requirepass.is_empty();
     scene.call.client.authenticated
-}
-
-#[cold]
-fn make_room(scene: &Scene<'_>) -> bool {
-    let node = scene.call.node;
-    if !scene.call.store.eviction.policy.evicts() {
-        return false;
-    }
-    let random = crate::store::eviction::mix(scene.call.store.now_ms, scene.call.stats.turns.get());
-    let evicted = node.keyspace.evict(
-        EVICTIONS_PER_WRITE,
-        scene.call.store.eviction,
-        scene.call.store.now_ms,
-        random,
-    );
-    evicted > 0 || !node.over_limit()
 }
 
 #[cold]

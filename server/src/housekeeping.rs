@@ -20,6 +20,8 @@ const RECLAIM_BUCKETS: usize = 64;
 const RECLAIM_TIME: Duration = Duration::from_millis(25);
 /// After how long reclaiming lets the other tasks of this thread go first: accepting must not wait for it.
 const RECLAIM_SLICE: Duration = Duration::from_micros(500);
+/// A share of a limit as `maxmemory-clients` is at least so many bytes, or half of the limit.
+const LEAST_BUFFERS: u64 = 16 << 20;
 /// How long a connection that is being closed may take no more of its last replies.
 const CLOSING_MS: u64 = 10_000;
 /// With more connections than this, not every round looks at all of them, so that the cost stays flat.
@@ -43,6 +45,9 @@ pub(crate) async fn run(node: Arc<Node>) {
         let busy = reclaim.may_find_keys(&node);
         if (busy || sampling) && node.active_expire.load(Ordering::Relaxed) {
             reclaim.run(&node).await;
+        }
+        if node.over_limit() {
+            node.budget.press();
         }
         node.totals.peak_bytes.fetch_max(node.used_bytes(), Ordering::Relaxed);
         if sampling {
@@ -149,9 +154,8 @@ impl Connections {
         self.next_round = round + (count / CLIENTS_PER_ROUND).clamp(1, MAX_ROUNDS_BETWEEN as usize) as u64;
         let limit = buffer_limit(node, &settings);
         if limit > 0 && bytes as u64 > limit {
-            bytes = evict(node, bytes, limit);
+            evict(node, bytes, limit);
         }
-        node.client_bytes.store(bytes, Ordering::Relaxed);
     }
 }
 
@@ -172,16 +176,22 @@ fn is_over_soft(limit: &OutputLimit, peer: &Peer) -> bool {
     limit.soft_bytes > 0 && peer.unsent_bytes() as u64 > limit.soft_bytes
 }
 
-/// `maxmemory-clients` in bytes; 0 is no limit.
-fn buffer_limit(node: &Node, settings: &Settings) -> u64 {
+/// `maxmemory-clients` in bytes; 0 is no limit. On a small node a share is rounded up, so that a value of some size
+/// can come in at all; entries make room for it.
+pub(crate) fn buffer_limit(node: &Node, settings: &Settings) -> u64 {
+    let limit = node.memory_limit.load(Ordering::Relaxed);
     match settings.maxmemory_clients {
         ClientMemory::Bytes(bytes) => bytes,
-        ClientMemory::Percent(percent) => node.memory_limit.load(Ordering::Relaxed) / 100 * u64::from(percent),
+        ClientMemory::Percent(0) => 0,
+        ClientMemory::Percent(percent) => {
+            let least = (limit / 2).min(LEAST_BUFFERS);
+            (limit / 100).saturating_mul(u64::from(percent)).max(least).max(1)
+        }
     }
 }
 
 /// Closes the connections with the largest buffers until the rest is within the limit; returns what the rest holds.
-fn evict(node: &Node, mut bytes: usize, limit: u64) -> usize {
+pub(crate) fn evict(node: &Node, mut bytes: usize, limit: u64) -> usize {
     let mut largest = Vec::new();
     node.clients.for_each(|peer| {
         let held = peer.buffer_bytes();
@@ -348,7 +358,6 @@ mod tests {
             [&small, &large, &larger, &spared].map(|peer| peer.is_killed()),
             [false, true, true, false]
         );
-        assert_eq!(node.client_bytes.load(Ordering::Relaxed), 800);
         assert_eq!(node.totals.evicted_clients.load(Ordering::Relaxed), 2);
     }
 

@@ -14,6 +14,7 @@ pub mod info;
 pub mod latency;
 pub mod lcs;
 pub mod logging;
+pub mod memory;
 pub mod metrics;
 pub mod node;
 pub mod resp;

@@ -3,6 +3,7 @@
 use crate::client::{Clients, Monitors, Peer, flag};
 use crate::config::{Config, Settings};
 use crate::latency::LatencyMonitor;
+use crate::memory::Budget;
 use crate::slowlog::Slowlog;
 use crate::stats::WorkerStats;
 use crate::store::eviction::{Eviction, Policy};
@@ -202,10 +203,12 @@ pub struct Node {
     pub bytes_per_second: [AtomicU64; 2],
     /// Resident bytes of the process, read by housekeeping.
     pub resident_bytes: AtomicUsize,
-    /// Bytes of connection buffers, kept by housekeeping.
+    /// Bytes of connection buffers, kept by the connections themselves.
     pub client_bytes: AtomicUsize,
     /// `maxmemory` in bytes, the default rule applied; 0 is no limit.
     pub memory_limit: AtomicU64,
+    /// The limit as it is kept.
+    pub budget: Budget,
     errors: Mutex<BTreeMap<String, u64>>,
     stopping: AtomicBool,
     stop: tokio::sync::Notify,
@@ -227,12 +230,13 @@ impl Node {
             threads => threads,
         };
         let seed = ahash::RandomState::new();
+        let shape = Shape::suiting(limit.min(machine_memory()), threads, settings.databases);
+        config.bound_memory(shape.most_bytes());
+        let budget = Budget::default();
+        budget.set_limit(limit);
         let run_id: String = (0..3).map(|part| format!("{:016x}", seed.hash_one(part))).collect();
         Node {
-            keyspace: Keyspace::new(
-                Shape::suiting(limit, threads, settings.databases),
-                ahash::RandomState::new(),
-            ),
+            keyspace: Keyspace::new(shape, ahash::RandomState::new()),
             clients: Clients::default(),
             workers: (0..threads).map(|_| Arc::default()).collect(),
             slowlog: Slowlog::default(),
@@ -247,6 +251,7 @@ impl Node {
             resident_bytes: AtomicUsize::new(0),
             client_bytes: AtomicUsize::new(0),
             memory_limit: AtomicU64::new(limit),
+            budget,
             errors: Mutex::default(),
             stopping: AtomicBool::new(false),
             stop: tokio::sync::Notify::new(),
@@ -259,23 +264,24 @@ impl Node {
 
     /// Takes over settings that changed at run time and are kept elsewhere in another form.
     pub fn apply(&self, settings: &Settings) {
-        self.memory_limit.store(memory_limit(settings), Ordering::Relaxed);
+        let limit = memory_limit(settings);
+        if self.memory_limit.swap(limit, Ordering::Relaxed) != limit {
+            self.budget.set_limit(limit);
+        }
         self.slowlog.resize(settings.slowlog_max_len as usize);
         crate::logging::apply(settings);
     }
 
-    /// Bytes that entries, index and connection buffers use: what `maxmemory` bounds.
+    /// Bytes that the keyspace and connection buffers hold: what `maxmemory` bounds.
     #[inline]
     pub fn used_bytes(&self) -> usize {
         self.keyspace.used_bytes() + self.client_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether entries, index and connection buffers use more than the limit.
+    /// Whether the keyspace and connection buffers hold more than they may.
     #[inline]
     pub fn over_limit(&self) -> bool {
-        let used = self.used_bytes();
-        let limit = self.memory_limit.load(Ordering::Relaxed);
-        limit != 0 && used as u64 > limit
+        self.used_bytes() as u64 > self.budget.ceiling()
     }
 
     /// Commands run since the start or the last reset.
@@ -382,11 +388,36 @@ pub fn machine_memory() -> u64 {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?.to_owned();
         Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
     });
-    let limit = [
-        "/sys/fs/cgroup/memory.max",
-        "/sys/fs/cgroup/memory/memory.limit_in_bytes",
-    ];
-    let cgroup = limit.iter().find_map(|path| read(path)?.trim().parse::<u64>().ok());
     let fallback = 4 << 30;
-    machine.unwrap_or(fallback).min(cgroup.unwrap_or(u64::MAX))
+    machine
+        .unwrap_or(fallback)
+        .min(cgroup_memory(&read).unwrap_or(u64::MAX))
+}
+
+/// What the cgroups of this process allow, of either version: the least of those from its own up to the root.
+fn cgroup_memory(read: &impl Fn(&str) -> Option<String>) -> Option<u64> {
+    let own = read("/proc/self/cgroup").unwrap_or_default();
+    let places = own.lines().filter_map(|line| {
+        let mut parts = line.splitn(3, ':').skip(1);
+        match (parts.next()?, parts.next()?) {
+            ("", path) => Some(("/sys/fs/cgroup", path.to_owned(), "memory.max")),
+            (controllers, path) if controllers.split(',').any(|name| name == "memory") => {
+                Some(("/sys/fs/cgroup/memory", path.to_owned(), "memory.limit_in_bytes"))
+            }
+            _ => None,
+        }
+    });
+    // In a container its own group is often mounted as the root, whatever the path says.
+    let roots = [
+        ("/sys/fs/cgroup", String::new(), "memory.max"),
+        ("/sys/fs/cgroup/memory", String::new(), "memory.limit_in_bytes"),
+    ];
+    let limits = places.chain(roots).flat_map(|(root, path, file)| {
+        let path = path.trim_end_matches('/').to_owned();
+        let ends: Vec<usize> = path.match_indices('/').map(|(at, _)| at).chain([path.len()]).collect();
+        ends.into_iter()
+            .map(move |end| format!("{root}{}/{file}", &path[..end]))
+            .collect::<Vec<_>>()
+    });
+    limits.filter_map(|path| read(&path)?.trim().parse::<u64>().ok()).min()
 }

@@ -138,6 +138,7 @@ impl Server {
             metrics,
         } = self;
         let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
+        let memory = tokio::spawn(crate::memory::run(Arc::clone(&node)));
         let metrics = metrics.map(|listener| tokio::spawn(metrics::http::serve(Arc::clone(&node), listener)));
         let acceptors: Vec<_> = listeners
             .into_iter()
@@ -152,6 +153,7 @@ impl Server {
         drain(&node).await;
         end(workers).await;
         housekeeping.abort();
+        memory.abort();
         if let Some(metrics) = metrics {
             metrics.abort();
         }

@@ -66,8 +66,12 @@ fn execute_windows<'w>(
         let mut stop = None;
         for number in next..end {
             let prepared = scene.prepared[number - next];
-            if dispatch::run(scene, args(number), prepared) == Ran::Paused {
-                stop = Some(Stop::PausedBefore(number));
+            stop = match dispatch::run(scene, args(number), prepared) {
+                Ran::Done => None,
+                Ran::Paused => Some(Stop::PausedBefore(number)),
+                Ran::Later => Some(Stop::Before(number)),
+            };
+            if stop.is_some() {
                 break;
             }
             if scene.call.client.close {

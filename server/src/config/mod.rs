@@ -61,6 +61,8 @@ pub struct Config {
     /// The configuration file, absolute; none if there is none or it was standard input.
     file: Option<PathBuf>,
     warnings: Vec<String>,
+    /// The most that `maxmemory` can be set to at run time.
+    most_memory: AtomicU64,
 }
 
 /// What a `CONFIG SET` did.
@@ -134,6 +136,7 @@ impl Config {
             changing: Mutex::new(()),
             file: None,
             warnings: Vec::new(),
+            most_memory: AtomicU64::new(u64::MAX),
         }
     }
 
@@ -181,6 +184,13 @@ impl Config {
             let text = std::str::from_utf8(value).map_err(|_| failed(name, "argument is not UTF-8"))?;
             new.read(setting, text).map_err(|problem| failed(name, &problem))?;
         }
+        let most = self.most_memory.load(Ordering::Relaxed);
+        if new.maxmemory > most && new.maxmemory != old.maxmemory {
+            let problem = format!(
+                "this node was started for less: it can use up to {most} bytes. Start it with the larger limit"
+            );
+            return Err(failed(b"maxmemory", &problem));
+        }
         let changed: Vec<&'static Setting> = lookup::all()
             .filter(|setting| old.show(setting) != new.show(setting))
             .collect();
@@ -195,6 +205,11 @@ impl Config {
             warnings,
             settings: new,
         })
+    }
+
+    /// Bounds what `maxmemory` can be set to from now on, in bytes.
+    pub fn bound_memory(&self, most: u64) {
+        self.most_memory.store(most, Ordering::Relaxed);
     }
 
     /// `CONFIG REWRITE`: makes the file give what runs now, keeping its comments and order.

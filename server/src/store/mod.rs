@@ -11,6 +11,7 @@ pub mod eviction;
 mod key;
 mod prefetch;
 mod reclaim;
+mod room;
 mod session;
 mod stripe;
 mod survey;
@@ -22,6 +23,7 @@ mod watch;
 
 pub use key::{Key, Stored, Text, WrongType};
 pub use prefetch::Prefetcher;
+pub use room::{Room, give_back_spare};
 pub use session::Store;
 pub use stripe::{Counters, Memory, NewValue, Stripe};
 pub use survey::{DatabaseSurvey, Survey};
@@ -50,11 +52,20 @@ pub struct Shape {
 /// Stripes per worker: enough that two seldom want the same.
 const STRIPES_PER_WORKER: usize = 16;
 /// Smallest share of the limit that is worth a stripe.
-const MIN_STRIPE_BYTES: u64 = 512 << 10;
-/// Largest: a table holds at most 32 GiB, and stripes never fill quite alike.
-const MAX_STRIPE_BYTES: u64 = 8 << 30;
+const MIN_STRIPE_BYTES: u64 = 1 << 20;
+/// So many stripes a hash tells apart.
+const MOST_STRIPES: u64 = 1 << 16;
+/// Largest: half of what a table can name even if each entry has a slab to itself.
+const MAX_STRIPE_BYTES: u64 = 2 << 30;
 /// From this limit on, pages of 2 MiB are small change.
 const HUGE_PAGES_FROM: u64 = 512 << 20;
+/// Smallest slabs by what a stripe may hold: each class of entries that is in use has one that is partly empty.
+const SLAB_BYTES: [(u64, usize); 4] = [
+    (256 << 20, 64 << 10),
+    (64 << 20, 32 << 10),
+    (8 << 20, 16 << 10),
+    (2 << 20, 8 << 10),
+];
 
 impl Shape {
     /// Stripes and slabs that suit a memory limit and a number of workers: a small node must not lose its
@@ -65,9 +76,13 @@ impl Shape {
         let least = (limit_bytes / MAX_STRIPE_BYTES).max(1);
         let stripes = ((workers * STRIPES_PER_WORKER) as u64)
             .clamp(least, most.max(least))
-            .next_power_of_two();
+            .next_power_of_two()
+            .min(MOST_STRIPES);
         let per_stripe = limit_bytes / stripes;
-        let slab_bytes = (per_stripe / 2048).next_power_of_two().clamp(4096, 65536) as usize;
+        let slab_bytes = SLAB_BYTES
+            .iter()
+            .find(|(from, _)| per_stripe >= *from)
+            .map_or(4096, |(_, slab_bytes)| *slab_bytes);
         let huge_pages = limit_bytes >= HUGE_PAGES_FROM;
         Shape {
             stripes: stripes as usize,
@@ -75,6 +90,12 @@ impl Shape {
             huge_pages,
             databases,
         }
+    }
+
+    /// The largest limit that a keyspace of this shape can be used up to: a stripe's table names a bounded number of
+    /// slabs, and stripes never fill quite alike.
+    pub fn most_bytes(&self) -> u64 {
+        (self.stripes * arena::max_block_bytes(self.slab_bytes) * arena::MAX_SLABS) as u64 / 4 * 3
     }
 }
 
@@ -84,22 +105,38 @@ impl Shape {
     clippy::vec_box,
     reason = "the tables come boxed, and moving them out would copy them under the lock"
 )]
-pub struct Flushed(Vec<Box<Table>>);
+pub struct Flushed {
+    tables: Vec<Box<Table>>,
+    /// Told of each table that is freed: until then it counts against the node's limit.
+    pool: Option<Arc<Pool>>,
+}
 
 impl Flushed {
     /// How many keys they held.
     pub fn len(&self) -> usize {
-        self.0.iter().map(|table| table.len()).sum()
+        self.tables.iter().map(|table| table.len()).sum()
     }
 
     /// What dropping them costs: the number of allocations, large ones counted by their size.
     pub fn frees(&self) -> usize {
-        self.0.iter().map(|table| table.frees()).sum()
+        self.tables.iter().map(|table| table.frees()).sum()
     }
 
     /// Whether they held no key.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+impl Drop for Flushed {
+    fn drop(&mut self) {
+        for table in self.tables.drain(..) {
+            let bytes = table.held_bytes();
+            drop(table);
+            if let Some(pool) = &self.pool {
+                pool.tell(bytes.wrapping_neg());
+            }
+        }
     }
 }
 
@@ -111,8 +148,8 @@ pub struct Keyspace {
     databases: Box<[AtomicUsize]>,
     hasher: ahash::RandomState,
     shape: Shape,
-    /// Bytes used, as last told by each stripe.
-    used: CachePadded<AtomicUsize>,
+    /// Where slabs come from, and the count of bytes held, as last told by each stripe.
+    pool: Arc<Pool>,
 }
 
 impl Keyspace {
@@ -127,7 +164,7 @@ impl Keyspace {
             databases: (0..shape.databases).map(AtomicUsize::new).collect(),
             hasher,
             shape,
-            used: CachePadded::new(AtomicUsize::new(0)),
+            pool,
         }
     }
 
@@ -208,14 +245,20 @@ impl Keyspace {
     }
 
     fn publish(&self, stripe: &mut Stripe) {
-        self.used
-            .fetch_add(stripe.used.wrapping_sub(stripe.published), Ordering::Relaxed);
+        self.pool.tell(stripe.used.wrapping_sub(stripe.published));
         stripe.published = stripe.used;
     }
 
-    /// Bytes that entries and index use, short of what stripes have not told yet (a slab each).
+    /// Bytes that the keyspace holds, short of what stripes have not told yet (a slab each): slabs however full,
+    /// large values, the index, spare pages, and flushed tables until they are freed.
+    #[inline]
     pub fn used_bytes(&self) -> usize {
-        self.used.load(Ordering::Relaxed)
+        self.pool.total_bytes()
+    }
+
+    /// Bytes of huge pages that no slab has taken.
+    pub fn spare_bytes(&self) -> usize {
+        self.pool.spare_bytes()
     }
 
     /// Bytes by kind, stripe by stripe.

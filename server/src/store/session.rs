@@ -316,14 +316,21 @@ impl<'n> Store<'n> {
         let mine = !self.holds();
         self.hold_all();
         let keyspace = self.keyspace;
-        let mut flushed = Flushed::default();
+        let mut flushed = Flushed {
+            tables: Vec::new(),
+            pool: Some(std::sync::Arc::clone(&keyspace.pool)),
+        };
         for index in 0..keyspace.stripes.len() {
             let mut guard = self.guard(index);
             let stripe = guard.stripe();
             let tables = databases
                 .clone()
                 .filter_map(|database| stripe.take_table(keyspace.table_of(database)));
-            flushed.0.extend(tables);
+            let begin = flushed.tables.len();
+            flushed.tables.extend(tables);
+            // They count until they are freed; `publish` tells that the stripe has them no more.
+            let bytes = flushed.tables[begin..].iter().map(|table| table.held_bytes()).sum();
+            keyspace.pool.tell(bytes);
             keyspace.publish(stripe);
         }
         if mine {

@@ -46,7 +46,9 @@ pub struct Memory {
     pub entries: usize,
     /// Buckets and their directories.
     pub index: usize,
-    /// All that the tables hold, slabs not filled yet included.
+    /// Free blocks in slabs: room for entries of the same size.
+    pub free: usize,
+    /// All that the tables hold: the above, what is left over at the end of slabs, and lists of slabs.
     pub held: usize,
 }
 
@@ -73,7 +75,7 @@ pub struct Stripe {
     pub(super) counters: Counters,
     pub(super) hasher: ahash::RandomState,
     pool: Arc<Pool>,
-    /// Bytes that count against the node's limit.
+    /// Bytes that the tables hold: what counts against the node's limit.
     pub(super) used: usize,
     /// What the node's total has been told of them.
     pub(super) published: usize,
@@ -103,6 +105,7 @@ impl Stripe {
             .fold(Memory::default(), |sum, table| Memory {
                 entries: sum.entries + table.entry_bytes(),
                 index: sum.index + table.index_bytes(),
+                free: sum.free + table.free_bytes(),
                 held: sum.held + table.held_bytes(),
             })
     }
@@ -162,9 +165,9 @@ impl Stripe {
         let table = self.tables[table]
             .as_deref_mut()
             .expect("a place is of a table that is there");
-        let before = table.used_bytes();
+        let before = table.held_bytes();
         let result = change(table, &self.hasher);
-        self.used = self.used + table.used_bytes() - before;
+        self.used = self.used + table.held_bytes() - before;
         result
     }
 
@@ -249,10 +252,10 @@ impl Stripe {
         let (pool, used) = (&self.pool, &mut self.used);
         let table = self.tables[target.table].get_or_insert_with(|| {
             let table = Table::new(pool);
-            *used += table.used_bytes();
+            *used += table.held_bytes();
             Box::new(table)
         });
-        let before = table.used_bytes();
+        let before = table.held_bytes();
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
         let form = match value {
@@ -286,7 +289,7 @@ impl Stripe {
                 None
             }
         };
-        *used = *used + table.used_bytes() - before;
+        *used = *used + table.held_bytes() - before;
         replaced
     }
 
@@ -335,7 +338,7 @@ impl Stripe {
     /// Takes a whole table away, to be dropped when no lock is held.
     pub(super) fn take_table(&mut self, table: usize) -> Option<Box<Table>> {
         let taken = self.tables[table].take();
-        self.used -= taken.as_ref().map_or(0, |table| table.used_bytes());
+        self.used -= taken.as_ref().map_or(0, |table| table.held_bytes());
         self.counters.changes += taken.as_ref().map_or(0, |table| table.len() as u64);
         self.watchers.table_changed(table, |key| {
             taken
@@ -343,6 +346,20 @@ impl Stripe {
                 .is_some_and(|table| table.find(self.hasher.hash_one(key), key).is_some())
         });
         taken
+    }
+
+    /// Bytes of the smallest slabs.
+    pub(super) fn slab_bytes(&self) -> usize {
+        self.pool.slab_bytes()
+    }
+
+    /// Drops tables that hold nothing.
+    pub(super) fn drop_empty_tables(&mut self) {
+        for number in 0..self.tables.len() {
+            if self.tables[number].as_ref().is_some_and(|table| table.len() == 0) {
+                self.used -= self.tables[number].take().map_or(0, |table| table.held_bytes());
+            }
+        }
     }
 
     /// Empties the stripe after a panic under its lock, when its tables may be inconsistent.

@@ -123,6 +123,7 @@ impl Memory {
         Memory {
             entries: self.entries + other.entries,
             index: self.index + other.index,
+            free: self.free + other.free,
             held: self.held + other.held,
         }
     }

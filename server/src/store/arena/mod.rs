@@ -4,14 +4,21 @@
 //! and eighths of a power of two above, so a block wastes at most an eighth of itself. A handle counts
 //! granules: its high bits name the slab, its low bits the block's offset in it, so that finding a
 //! block costs one load. Free blocks of a slab form a list through their own first bytes, and slabs
-//! with a free block form a list per class, so that a slab that empties can be given back at once.
-//! A block above an eighth of a slab (its key must be long, as large values are kept apart) has a slab
+//! with a free block form a list per class, so that a slab that empties can be given back at once; one that
+//! stays sparse can be emptied by moving its blocks (`sparse`).
+//! A block that is too large to share a slab (its key must be long, as large values are kept apart) has one
 //! of its own size to itself.
 
+mod allocator;
+mod class;
 mod pool;
+mod sparse;
 
+pub(super) use allocator::purge;
+pub(super) use class::{allocated_bytes, max_block_bytes};
 pub(super) use pool::Pool;
 
+use class::{CLASSES, MAX_SLAB_BYTES, class_of, slab_bytes_for};
 use std::alloc::{Layout, alloc, dealloc, handle_alloc_error};
 use std::num::NonZeroU32;
 use std::ptr::NonNull;
@@ -19,12 +26,18 @@ use std::sync::Arc;
 
 /// The unit of allocation in bytes, and the alignment of every block.
 pub(super) const GRANULE: usize = 8;
-/// Classes of one granule each, before the geometric ones begin.
-const LINEAR_CLASSES: usize = 16;
-/// Enough for the largest block, an eighth of the largest slab.
-const CLASSES: usize = LINEAR_CLASSES + 8 * 7 + 1;
+/// A handle's low bits: the offset of a block in its slab, in granules.
+const SHIFT: u32 = (MAX_SLAB_BYTES / GRANULE).ilog2();
+/// How many slabs a handle can tell apart.
+pub(super) const MAX_SLABS: usize = 1 << (32 - SHIFT);
+/// Below so many slabs their list grows by an eighth at a time: on a small node a doubled list is memory that
+/// entries could have, on a large one it is next to nothing, and copying it takes time.
+const GROW_GENTLY_BELOW: usize = 8192;
 /// "No slab" in the lists of slabs with room; number 0 is never given to a slab.
 const NONE: u32 = 0;
+
+/// The list of more slabs than this goes when all of them have gone.
+const KEPT_SLABS: usize = 64;
 
 /// A block's name within its arena.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -50,7 +63,9 @@ struct Slab {
     /// First free block, in granules from the slab's start, plus 1; 0 when the list is empty.
     free: u32,
     /// Granules handed out so far from the untouched end of the slab.
-    fresh: u32,
+    fresh: u16,
+    /// Granules of all blocks that the slab has room for; 0 for one that a large block has to itself.
+    end: u16,
     live: u32,
     /// Neighbours in the class's list of slabs with room.
     prev: u32,
@@ -64,26 +79,25 @@ pub(super) struct Arena {
     unused: Vec<u32>,
     /// Per class, the first slab with room.
     with_room: [u32; CLASSES],
-    /// log2 of a slab's granules.
-    shift: u32,
+    /// Bytes of the smallest slabs.
+    slab_bytes: usize,
+    /// The largest block that shares a slab.
+    max_block_bytes: usize,
     live_bytes: usize,
+    /// Bytes of all blocks, free ones included.
+    block_bytes: usize,
     /// Bytes of all slabs.
     slabs_bytes: usize,
+    /// The slab that is being emptied, which no class lists.
+    emptying: u32,
+    /// Where the search for a sparse slab goes on: a class.
+    search_at: usize,
+    /// Free bytes that were found not to be worth the moving.
+    futile_bytes: usize,
 }
 
 // SAFETY: the slabs belong to the arena alone; nothing in them is tied to a thread.
 unsafe impl Send for Arena {}
-
-/// Granules of the class that a request for `granules` falls into, and the class's number.
-fn class_of(granules: usize) -> (usize, usize) {
-    if granules <= LINEAR_CLASSES {
-        return (granules, granules);
-    }
-    let octave = (granules - 1).ilog2() as usize;
-    let shift = octave - 3;
-    let step = (granules - 1) >> shift;
-    ((step + 1) << shift, LINEAR_CLASSES + (octave - 4) * 8 + step - 7)
-}
 
 fn single_layout(granules: usize) -> Layout {
     Layout::from_size_align(granules * GRANULE, GRANULE).expect("no entry is near the size of the address space")
@@ -97,6 +111,24 @@ fn alloc_single(granules: usize) -> NonNull<u8> {
     NonNull::new(memory).unwrap_or_else(|| handle_alloc_error(layout))
 }
 
+impl Slab {
+    const UNUSED: Slab = Slab {
+        base: None,
+        block: 1,
+        free: 0,
+        fresh: 0,
+        end: 0,
+        live: 0,
+        prev: NONE,
+        next: NONE,
+    };
+
+    #[inline]
+    fn is_full(&self) -> bool {
+        self.free == 0 && self.fresh == self.end
+    }
+}
+
 impl Arena {
     /// An empty arena that takes its slabs from `pool`.
     pub(super) fn new(pool: &Arc<Pool>) -> Arena {
@@ -104,9 +136,14 @@ impl Arena {
             slabs: Vec::new(),
             unused: Vec::new(),
             with_room: [NONE; CLASSES],
-            shift: (pool.slab_bytes() / GRANULE).ilog2(),
+            slab_bytes: pool.slab_bytes(),
+            max_block_bytes: max_block_bytes(pool.slab_bytes()),
             live_bytes: 0,
+            block_bytes: 0,
             slabs_bytes: 0,
+            emptying: NONE,
+            search_at: 0,
+            futile_bytes: 0,
             pool: Arc::clone(pool),
         }
     }
@@ -118,12 +155,18 @@ impl Arena {
 
     /// The largest block that shares a slab; a value that needs more is kept apart.
     pub(super) fn max_block_bytes(&self) -> usize {
-        self.slab_bytes() / 8
+        self.max_block_bytes
     }
 
     /// Bytes in blocks that are in use, each counted as its whole class.
+    #[inline]
     pub(super) fn live_bytes(&self) -> usize {
         self.live_bytes
+    }
+
+    /// Bytes in blocks that are free.
+    pub(super) fn free_bytes(&self) -> usize {
+        self.block_bytes - self.live_bytes
     }
 
     /// How many slabs there are or were at once.
@@ -132,44 +175,51 @@ impl Arena {
     }
 
     /// Bytes that the arena holds: its slabs and the list of them.
+    #[inline]
     pub(super) fn held_bytes(&self) -> usize {
-        self.slabs_bytes + self.slabs.capacity() * size_of::<Slab>()
-    }
-
-    fn slab_bytes(&self) -> usize {
-        GRANULE << self.shift
+        self.slabs_bytes + self.slabs.capacity() * size_of::<Slab>() + self.unused.capacity() * size_of::<u32>()
     }
 
     /// Whether a block of so many granules has its slab to itself.
     fn is_single(&self, granules: usize) -> bool {
-        granules * GRANULE > self.max_block_bytes()
+        granules * GRANULE > self.max_block_bytes
     }
 
     /// Bytes of a slab for blocks of so many granules.
     fn slab_size(&self, granules: usize) -> usize {
         if self.is_single(granules) {
-            granules * GRANULE
+            allocated_bytes(granules * GRANULE)
         } else {
-            self.slab_bytes()
+            slab_bytes_for(granules, self.slab_bytes)
         }
     }
 
     /// A block of at least `bytes`, its content undefined.
+    #[inline]
     pub(super) fn alloc(&mut self, bytes: usize) -> Handle {
         debug_assert!(bytes > 0);
-        if self.is_single(bytes.div_ceil(GRANULE)) {
-            return self.alloc_single(bytes.div_ceil(GRANULE));
+        let granules = bytes.div_ceil(GRANULE);
+        if self.is_single(granules) {
+            return self.alloc_single(granules);
         }
-        let (granules, class) = class_of(bytes.div_ceil(GRANULE));
+        let (granules, class) = class_of(granules);
         let number = match self.with_room[class] {
-            NONE => {
-                let number = self.add_slab(granules);
-                self.link(number, class);
-                number
-            }
+            NONE => self.add_shared(granules, class),
             number => number,
         };
-        let slab_granules = 1u32 << self.shift;
+        self.take_block(number, class)
+    }
+
+    #[cold]
+    fn add_shared(&mut self, granules: usize, class: usize) -> u32 {
+        let number = self.add_slab(granules);
+        self.link(number, class);
+        number
+    }
+
+    /// A free block of a slab that its class lists.
+    #[inline]
+    fn take_block(&mut self, number: u32, class: usize) -> Handle {
         let slab = &mut self.slabs[number as usize];
         let offset = if slab.free != 0 {
             let offset = slab.free - 1;
@@ -179,24 +229,25 @@ impl Arena {
             slab.free = unsafe { base.add(offset as usize * GRANULE).cast::<u32>().read() };
             offset
         } else {
-            let offset = slab.fresh;
-            slab.fresh += slab.block;
+            let offset = u32::from(slab.fresh);
+            slab.fresh += slab.block as u16;
             offset
         };
         slab.live += 1;
-        let full = slab.free == 0 && slab.fresh + slab.block > slab_granules;
-        if full {
+        let bytes = slab.block as usize * GRANULE;
+        if slab.is_full() {
             self.unlink(number, class);
         }
-        self.live_bytes += granules * GRANULE;
+        self.live_bytes += bytes;
         self.handle(number, offset)
     }
 
     fn handle(&self, number: u32, offset: u32) -> Handle {
-        Handle(NonZeroU32::new((number << self.shift) | offset).expect("slab numbers start at 1"))
+        Handle(NonZeroU32::new((number << SHIFT) | offset).expect("slab numbers start at 1"))
     }
 
     /// A block with a slab to itself, which no class lists.
+    #[cold]
     fn alloc_single(&mut self, granules: usize) -> Handle {
         let number = self.add_slab(granules);
         self.slabs[number as usize].live = 1;
@@ -206,74 +257,64 @@ impl Arena {
 
     /// Gives a block back. The handle must not be used again.
     pub(super) fn free(&mut self, handle: Handle) {
-        let number = handle.get() >> self.shift;
-        let offset = handle.get() & ((1 << self.shift) - 1);
-        let slab_granules = 1u32 << self.shift;
-        let block = self.slabs[number as usize].block as usize;
+        let number = handle.get() >> SHIFT;
+        let offset = handle.get() & ((1 << SHIFT) - 1);
+        let slab = &mut self.slabs[number as usize];
+        let block = slab.block as usize;
         self.live_bytes -= block * GRANULE;
-        if self.is_single(block) {
+        if slab.end == 0 {
             return self.drop_slab(number);
         }
-        let slab = &mut self.slabs[number as usize];
         let base = slab.base.expect("a live block's slab has memory");
-        let was_full = slab.free == 0 && slab.fresh + slab.block > slab_granules;
+        let was_full = slab.is_full();
         // SAFETY: the caller owns the block, which lies inside the slab and is aligned to 8.
         unsafe { base.add(offset as usize * GRANULE).cast::<u32>().write(slab.free) };
         slab.free = offset + 1;
         slab.live -= 1;
-        let live = slab.live;
-        let (_, class) = class_of(block);
-        if was_full {
-            self.link(number, class);
-        }
-        if live == 0 {
-            self.unlink(number, class);
+        if slab.live == 0 {
+            if number == self.emptying {
+                self.emptying = NONE;
+            } else if !was_full {
+                self.unlink(number, class_of(block).1);
+            }
             self.drop_slab(number);
+        } else if was_full {
+            self.link(number, class_of(block).1);
         }
     }
 
     /// Bytes of the block that `handle` names, its whole class.
     pub(super) fn block_bytes(&self, handle: Handle) -> usize {
-        self.slabs[(handle.get() >> self.shift) as usize].block as usize * GRANULE
+        self.slabs[(handle.get() >> SHIFT) as usize].block as usize * GRANULE
     }
 
     /// Where the block is. Valid until the block is freed or the arena is dropped.
     #[inline]
     pub(super) fn block(&self, handle: Handle) -> NonNull<u8> {
         let raw = handle.get();
-        let base = self.slabs[(raw >> self.shift) as usize]
+        let base = self.slabs[(raw >> SHIFT) as usize]
             .base
             .expect("a live block's slab has memory");
-        let offset = (raw & ((1 << self.shift) - 1)) as usize * GRANULE;
+        let offset = (raw & ((1 << SHIFT) - 1)) as usize * GRANULE;
         // SAFETY: the mask keeps the offset inside the slab.
         unsafe { base.add(offset) }
     }
 
     fn add_slab(&mut self, granules: usize) -> u32 {
         if self.slabs.is_empty() {
-            self.slabs.push(Slab {
-                base: None,
-                block: 1,
-                free: 0,
-                fresh: 0,
-                live: 0,
-                prev: NONE,
-                next: NONE,
-            });
+            self.slabs.push(Slab::UNUSED);
         }
-        let base = if self.is_single(granules) {
-            alloc_single(granules)
+        let bytes = self.slab_size(granules);
+        let (base, end) = if self.is_single(granules) {
+            (alloc_single(granules), 0)
         } else {
-            self.pool.take()
+            (self.pool.take(bytes), bytes / GRANULE / granules * granules)
         };
         let slab = Slab {
             base: Some(base),
             block: granules as u32,
-            free: 0,
-            fresh: 0,
-            live: 0,
-            prev: NONE,
-            next: NONE,
+            end: end as u16,
+            ..Slab::UNUSED
         };
         let number = match self.unused.pop() {
             Some(number) => {
@@ -281,15 +322,20 @@ impl Arena {
                 number
             }
             None => {
+                let len = self.slabs.len();
+                if len == self.slabs.capacity() && len < GROW_GENTLY_BELOW {
+                    self.slabs.reserve_exact(len / 8 + 4);
+                }
                 self.slabs.push(slab);
-                (self.slabs.len() - 1) as u32
+                len as u32
             }
         };
         assert!(
-            number < 1 << (32 - self.shift),
-            "a table holds at most 32 GiB of entries"
+            (number as usize) < MAX_SLABS,
+            "a limit above `Shape::most_bytes` is refused"
         );
-        self.slabs_bytes += self.slab_size(granules);
+        self.slabs_bytes += bytes;
+        self.block_bytes += if end == 0 { granules } else { end } * GRANULE;
         number
     }
 
@@ -303,17 +349,23 @@ impl Arena {
             unsafe { dealloc(base.as_ptr(), single_layout(granules)) };
         } else {
             // SAFETY: it was taken from the pool.
-            unsafe { self.pool.give(base) };
+            unsafe { self.pool.give(base, self.slab_size(granules)) };
         }
     }
 
     fn drop_slab(&mut self, number: u32) {
-        let granules = self.slabs[number as usize].block as usize;
-        if let Some(base) = self.slabs[number as usize].base.take() {
+        let slab = &mut self.slabs[number as usize];
+        let (granules, end) = (slab.block as usize, slab.end as usize);
+        if let Some(base) = slab.base.take() {
             // SAFETY: no block of the slab is live.
             unsafe { self.give_slab(base, granules) };
             self.unused.push(number);
             self.slabs_bytes -= self.slab_size(granules);
+            self.block_bytes -= if end == 0 { granules } else { end } * GRANULE;
+            self.futile_bytes = self.futile_bytes.min(self.free_bytes());
+            if self.slabs_bytes == 0 && self.slabs.len() > KEPT_SLABS {
+                (self.slabs, self.unused) = (Vec::new(), Vec::new());
+            }
         }
     }
 
@@ -356,21 +408,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn classes_hold_what_they_are_asked_for_and_waste_an_eighth_at_most() {
-        let mut last = 0;
-        for granules in 1..=1024 {
-            let (size, class) = class_of(granules);
-            assert!(
-                size >= granules && size <= granules + granules.div_ceil(8),
-                "{granules} -> {size}"
-            );
-            assert!(class < CLASSES && class >= last && class <= last + 1);
-            assert_eq!(class_of(size), (size, class), "a class's size is in that class");
-            last = class;
-        }
-    }
-
-    #[test]
     fn blocks_do_not_overlap_and_memory_returns() {
         let mut arena = Arena::new(&Pool::new(4096, false));
         let mut live: Vec<(Handle, usize, u8)> = Vec::new();
@@ -398,6 +435,6 @@ mod tests {
         for (handle, _, _) in live {
             arena.free(handle);
         }
-        assert_eq!((arena.live_bytes(), arena.slabs_bytes), (0, 0));
+        assert_eq!((arena.live_bytes(), arena.block_bytes, arena.slabs_bytes), (0, 0, 0));
     }
 }

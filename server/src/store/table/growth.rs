@@ -9,6 +9,9 @@ use super::{FIRST, Place, Segment, Table};
 const GROW_AT: usize = 15;
 /// The same for taking a bucket away: far enough below that a size at rest does not flap.
 const SHRINK_AT: usize = 5;
+/// Below so many overflow buckets their list grows by an eighth at a time: on a small node a doubled list is memory
+/// that entries could have.
+const GROW_GENTLY_BELOW: usize = 4096;
 
 impl Table {
     /// Adds a bucket if the entries have become too many for those that are there.
@@ -43,6 +46,10 @@ impl Table {
 
     fn add_overflow(&mut self, last: u32) -> u32 {
         let index = self.free_overflow.pop().unwrap_or_else(|| {
+            let len = self.overflow.len();
+            if len == self.overflow.capacity() && len < GROW_GENTLY_BELOW {
+                self.overflow.reserve_exact(len / 8 + 4);
+            }
             self.overflow.push(EMPTY);
             self.weigh_index();
             (self.overflow.len() - 1) as u32
@@ -122,7 +129,7 @@ impl Table {
     }
 
     fn add_segment(&mut self) {
-        let buckets = self.arena.pool().take().cast::<Bucket>();
+        let buckets = self.arena.pool().take(self.arena.pool().slab_bytes()).cast::<Bucket>();
         for index in 0..1 << self.segment_shift {
             // SAFETY: the slab is ours, large enough and aligned to a cache line.
             unsafe { buckets.add(index).write(EMPTY) };
@@ -134,7 +141,11 @@ impl Table {
     pub(super) fn drop_segment(&mut self) {
         if let Some(segment) = self.segments.pop() {
             // SAFETY: it came from the pool, and no bucket number refers to it any more.
-            unsafe { self.arena.pool().give(segment.buckets.cast()) };
+            unsafe {
+                self.arena
+                    .pool()
+                    .give(segment.buckets.cast(), self.arena.pool().slab_bytes())
+            };
             self.weigh_index();
         }
     }

@@ -10,6 +10,7 @@
 //! Hash bits: 0..32 bucket, 32..40 tag; the bits above choose the stripe.
 
 mod bucket;
+mod compact;
 mod growth;
 mod hint;
 mod scan;
@@ -120,15 +121,10 @@ impl Table {
         self.arena.live_bytes() + self.apart_bytes
     }
 
-    /// Bytes that count against the node's limit: entries and index.
+    /// Bytes that the table holds in all: index, slabs however full they are, apart values.
     #[inline]
-    pub(super) fn used_bytes(&self) -> usize {
-        self.arena.live_bytes() + self.apart_bytes + self.index_bytes
-    }
-
-    /// Bytes that the table holds in all: index, slabs, apart values.
     pub(super) fn held_bytes(&self) -> usize {
-        self.index_bytes() + self.arena.held_bytes() + self.apart_bytes
+        size_of::<Table>() + self.index_bytes + self.arena.held_bytes() + self.apart_bytes
     }
 
     /// What dropping the table costs: allocations, large ones counted once per 64 KiB.

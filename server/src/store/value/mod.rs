@@ -1,6 +1,10 @@
 //! Values that are kept apart from their entry, in an allocation of their own.
 
+use super::arena::allocated_bytes;
 use bytes::{Bytes, BytesMut};
+
+/// What `Bytes` allocates to count references, from the first reply that shares the value on.
+const SHARED: usize = 32;
 
 /// A value too large for its entry, or with a structure of its own.
 #[derive(Clone, Debug)]
@@ -10,12 +14,12 @@ pub enum Value {
 }
 
 impl Value {
-    /// Bytes that the value holds beside its entry.
+    /// Bytes that the value holds beside its entry, as the allocator gives them.
     pub fn held_bytes(&self) -> usize {
         let content = match self {
             Value::Text(text) => text.capacity,
         };
-        size_of::<Value>() + content
+        allocated_bytes(size_of::<Value>()) + allocated_bytes(content) + SHARED
     }
 }
 

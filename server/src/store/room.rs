@@ -1,0 +1,145 @@
+//! Room under the memory limit, in steps that are short: evict a few entries, or empty a part of a sparse slab.
+//!
+//! What counts is what is held, whole slabs. To evict an entry frees a block, which only an entry of the same size can
+//! use; so where the free blocks of a stripe have become more than it needs, a step moves entries out of a sparse slab
+//! instead, and the slab goes back to where any size can have it. With one size of entries the block that was freed is
+//! taken by the next entry, and nothing is moved: a write makes room in the stripe that it goes to.
+
+use super::Keyspace;
+use super::eviction::{self, Eviction};
+use super::stripe::Stripe;
+
+/// Entries that one step evicts at most.
+const EVICTIONS: usize = 16;
+/// Entries that one step moves at most.
+const MOVES: usize = 64;
+/// Stripes that are drawn to find one that holds its fair share.
+const DRAWS: u64 = 4;
+/// Share of what a stripe holds that may be free blocks; at least two slabs.
+const FREE_SHARE: usize = 32;
+
+/// What a step has done.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Room {
+    /// Entries that were evicted.
+    pub evicted: usize,
+    /// Entries that were moved.
+    pub moved: usize,
+    /// Bytes that were won: of entries that were evicted, or of slabs that were given back.
+    pub bytes: usize,
+}
+
+impl Room {
+    /// Whether the step did anything: if not, nothing may be evicted and nothing is sparse, as far as was looked.
+    pub fn any(&self) -> bool {
+        self.evicted + self.moved > 0
+    }
+}
+
+/// Has the allocator give back to the system what it keeps for later.
+pub fn give_back_spare() {
+    super::arena::purge();
+}
+
+impl Keyspace {
+    /// One step toward room for `wanted` bytes: in the stripe of the key with the hash `near`, if there is one and it
+    /// holds its share, else in one drawn at random. Entries go only if the policy allows.
+    pub fn make_room(&self, near: Option<u64>, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
+        let fair = self.used_bytes() / self.stripes.len() / 8 * 7;
+        let drawn = (0..DRAWS).map(|draw| self.index(eviction::mix(random, draw)));
+        let mut stripe = None;
+        for index in near.map(|hash| self.index(hash)).into_iter().chain(drawn) {
+            // One lock at a time: the last is let go before the next is taken.
+            drop(stripe.take());
+            let locked = stripe.insert(self.lock(index));
+            if locked.used >= fair {
+                break;
+            }
+        }
+        let Some(mut stripe) = stripe else {
+            return Room::default();
+        };
+        let mut room = stripe.make_room(wanted, eviction, now_ms, random);
+        self.publish_if_far(&mut stripe);
+        drop(stripe);
+        if !room.any() && eviction.policy.evicts() {
+            let before = self.used_bytes();
+            room.evicted = self.evict(EVICTIONS, eviction, now_ms, random);
+            room.bytes = before.saturating_sub(self.used_bytes());
+        }
+        room
+    }
+
+    /// Moves entries out of a sparse slab of one stripe, and drops its tables that are empty; the result says what
+    /// was won.
+    pub fn compact(&self, index: usize) -> Room {
+        let mut stripe = self.lock(index);
+        stripe.drop_empty_tables();
+        let tolerated = stripe.tolerated();
+        let room = stripe.compact(tolerated);
+        self.publish_if_far(&mut stripe);
+        room
+    }
+}
+
+impl Stripe {
+    /// Bytes of free blocks that are left alone.
+    fn tolerated(&self) -> usize {
+        (self.used / FREE_SHARE).max(2 * self.slab_bytes())
+    }
+
+    fn make_room(&mut self, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
+        let room = self.compact(self.tolerated());
+        if room.any() || !eviction.policy.evicts() {
+            return room;
+        }
+        self.evict_bytes(wanted, eviction, now_ms, random)
+    }
+
+    /// Moves entries out of a sparse slab, if there is one.
+    fn compact(&mut self, tolerated: usize) -> Room {
+        let mut room = Room::default();
+        for number in 0..self.tables.len() {
+            let hasher = &self.hasher;
+            let Some(table) = self.tables[number].as_deref_mut() else {
+                continue;
+            };
+            if !table.is_sparse(tolerated) {
+                continue;
+            }
+            let before = table.held_bytes();
+            room.moved += table.compact(MOVES, |key| hasher.hash_one(key));
+            let after = table.held_bytes();
+            self.used = self.used + after - before;
+            room.bytes += before.saturating_sub(after);
+            if room.any() {
+                break;
+            }
+        }
+        room
+    }
+
+    /// Evicts entries, most often of one table, until they are worth `wanted` bytes or a step's worth is done.
+    fn evict_bytes(&mut self, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
+        let mut room = Room::default();
+        let tables = self.tables.len();
+        let entries = |stripe: &Stripe, number: usize| stripe.table(number).map_or(0, |table| table.entry_bytes());
+        for draw in 0..EVICTIONS as u64 {
+            let random = eviction::mix(random, draw);
+            let mut numbers = (0..tables).map(|step| (random as usize + step) % tables);
+            let Some(number) = numbers.find(|&number| entries(self, number) > 0) else {
+                break;
+            };
+            let before = entries(self, number);
+            if !self.evict_one(number, eviction, now_ms, random) {
+                break;
+            }
+            room.evicted += 1;
+            room.bytes += before.saturating_sub(entries(self, number));
+            if room.bytes >= wanted {
+                break;
+            }
+        }
+        room
+    }
+}
