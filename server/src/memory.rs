@@ -37,6 +37,8 @@ const STEP_BYTES: usize = 4096;
 /// Steps that a write makes at most: some, and more by the bytes it brings.
 const STEPS: usize = 4;
 const BYTES_PER_STEP: usize = 256;
+/// What an entry takes beside its key and value.
+const ENTRY_BYTES: usize = 32;
 /// Steps between two readings of the clock.
 const STEPS_PER_LOOK: usize = 4;
 /// An argument of this size was read into an allocation of its own, which counts among the buffers.
@@ -134,11 +136,13 @@ pub(crate) fn admit(scene: &Scene<'_>, near: Option<u64>) -> Admission {
     let (node, eviction) = (scene.call.node, scene.call.store.eviction);
     let limit = node.memory_limit.load(Ordering::Relaxed);
     let arguments = scene.call.args.iter().map(<[u8]>::len);
-    let wanted: usize = arguments.clone().sum();
+    let brought: usize = arguments.clone().sum();
     let uncounted: usize = arguments.filter(|&len| len < COUNTED_ARGUMENT).sum();
-    if limit != 0 && wanted as u64 > limit {
+    if limit != 0 && brought as u64 > limit {
         return Admission::Refused;
     }
+    // What it takes to keep it comes on top: header, rest of the block, share of the index.
+    let wanted = brought + brought / 16 + ENTRY_BYTES;
     let (now_ms, turns) = (scene.call.store.now_ms, scene.call.stats.turns.get());
     if !eviction.policy.evicts() {
         return without_evicting(node, eviction, now_ms);

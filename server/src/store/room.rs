@@ -77,7 +77,7 @@ impl Keyspace {
         stripe.drop_empty_tables();
         let tolerated = stripe.tolerated();
         let room = stripe.compact(tolerated);
-        self.publish_if_far(&mut stripe);
+        self.publish(&mut stripe);
         room
     }
 }

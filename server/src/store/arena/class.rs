@@ -38,13 +38,14 @@ pub(super) fn slab_bytes_for(granules: usize, slab_bytes: usize) -> usize {
         .max(slab_bytes)
 }
 
-/// What jemalloc gives for a request of `bytes`: multiples of 16, and from 128 on quarters of a power of two.
+/// What jemalloc gives for a request of `bytes`: multiples of 16, from 128 on quarters of a power of two, and in the end
+/// whole pages.
 pub(in crate::store) fn allocated_bytes(bytes: usize) -> usize {
     match bytes {
         0 => 0,
         1..=8 => 8,
         9..=128 => bytes.next_multiple_of(16),
-        _ => bytes.next_multiple_of(1 << ((bytes - 1).ilog2() - 2)),
+        _ => bytes.next_multiple_of((1 << ((bytes - 1).ilog2() - 2)).min(4096)),
     }
 }
 

@@ -3,6 +3,7 @@
 mod emptying;
 mod growth;
 mod model;
+mod room;
 mod sharing;
 mod walking;
 mod watching;
