@@ -37,6 +37,8 @@ const STEP_BYTES: usize = 4096;
 /// Steps that a write makes at most: some, and more by the bytes it brings.
 const STEPS: usize = 4;
 const BYTES_PER_STEP: usize = 256;
+/// Length of SET, the name of most writes.
+const NAME_BYTES: usize = 3;
 /// What an entry takes beside its key and value.
 const ENTRY_BYTES: usize = 32;
 /// Steps between two readings of the clock.
@@ -141,8 +143,11 @@ pub(crate) fn admit(scene: &Scene<'_>, near: Option<u64>) -> Admission {
     if limit != 0 && brought as u64 > limit {
         return Admission::Refused;
     }
-    // What it takes to keep it comes on top: header, rest of the block, share of the index.
-    let wanted = brought + brought / 16 + ENTRY_BYTES;
+    // One entry takes what one like it had; of several, what each takes beside key and value is guessed.
+    let wanted = match near {
+        Some(_) => node.keyspace.footprint(brought.saturating_sub(NAME_BYTES)),
+        None => brought + brought / 16 + ENTRY_BYTES,
+    };
     let (now_ms, turns) = (scene.call.store.now_ms, scene.call.stats.turns.get());
     if !eviction.policy.evicts() {
         return without_evicting(node, eviction, now_ms);

@@ -5,5 +5,6 @@ mod conformance;
 mod decoder;
 mod hitratio;
 mod hostile;
+mod memory;
 mod style;
 mod times_to_live;

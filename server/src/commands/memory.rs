@@ -77,7 +77,7 @@ fn fields(usage: &Usage, survey: &Survey) -> Vec<(String, Field)> {
     let mut add = |name: &str, field| fields.push((name.to_owned(), field));
     let int = |bytes: u64| Field::Int(bytes as i64);
     add("peak.allocated", int(usage.peak));
-    add("total.allocated", int(usage.used));
+    add("total.allocated", int(usage.used()));
     add("startup.allocated", Field::Int(0));
     add("replication.backlog", Field::Int(0));
     add("clients.slaves", Field::Int(0));
@@ -96,26 +96,33 @@ fn fields(usage: &Usage, survey: &Survey) -> Vec<(String, Field)> {
     let keys = survey.keys() as u64;
     add("overhead.total", int(usage.overhead()));
     add("keys.count", int(keys));
-    add("keys.bytes-per-key", int(usage.used.checked_div(keys).unwrap_or(0)));
-    add("dataset.bytes", int(usage.dataset()));
+    add("keys.bytes-per-key", int(usage.used().checked_div(keys).unwrap_or(0)));
+    add("dataset.bytes", int(usage.entries));
     add(
         "dataset.percentage",
-        Field::Double(ratio(usage.dataset(), usage.used) * 100.0),
+        Field::Double(ratio(usage.entries, usage.used()) * 100.0),
     );
-    add("peak.percentage", Field::Double(ratio(usage.used, usage.peak) * 100.0));
-    add("allocator.allocated", int(usage.used));
-    add("allocator.active", int(usage.held));
+    add(
+        "peak.percentage",
+        Field::Double(ratio(usage.used(), usage.peak) * 100.0),
+    );
+    add("allocator.allocated", int(usage.live()));
+    add("allocator.active", int(usage.used()));
     add("allocator.resident", int(usage.resident));
     let layers = [
-        ("allocator-fragmentation", ".ratio", usage.held, usage.used),
-        ("allocator-rss", ".ratio", usage.resident, usage.held),
+        ("allocator-fragmentation", ".ratio", usage.used(), usage.live()),
+        ("allocator-rss", ".ratio", usage.resident, usage.used()),
         ("rss-overhead", ".ratio", usage.resident, usage.resident),
-        ("fragmentation", "", usage.resident, usage.used),
+        ("fragmentation", "", usage.resident, usage.used()),
     ];
     for (name, suffix, one, other) in layers {
         add(&format!("{name}{suffix}"), Field::Double(ratio(one, other)));
         add(&format!("{name}.bytes"), Field::Int(excess(one, other)));
     }
+    for (name, bytes) in usage.kinds() {
+        fields.push((format!("larder.{}", name.replace('_', ".")), int(bytes)));
+    }
+    fields.push(("larder.process".to_owned(), int(usage.process())));
     fields
 }
 
@@ -130,32 +137,32 @@ pub fn doctor(call: &mut Call<'_>) -> Outcome {
 }
 
 fn diagnose(usage: &Usage, limit: u64, clients: u64) -> String {
-    if usage.used < MIN_BYTES_TO_JUDGE {
+    if usage.used() < MIN_BYTES_TO_JUDGE {
         return format!(
             "Only {} are used, too little to judge by. Ask again with data in it.\n",
-            human(usage.used)
+            human(usage.used())
         );
     }
     let mut findings = Vec::new();
-    if ratio(usage.peak, usage.used) > HIGH_PEAK {
+    if ratio(usage.peak, usage.used()) > HIGH_PEAK {
         findings.push(format!(
             "At its peak the node used {}, now {}. What was freed may still be resident; it is used again as data grows.",
             human(usage.peak),
-            human(usage.used)
+            human(usage.used())
         ));
     }
-    if ratio(usage.resident, usage.used) > HIGH_FRAGMENTATION {
+    if ratio(usage.resident, usage.used()) > HIGH_FRAGMENTATION {
         findings.push(format!(
-            "The process holds {}, {:.2} times what is used: after many deletions, or while sizes shift, slabs stand \
-             partly empty. They are filled again, or given back as they empty.",
+            "The process holds {}, {:.2} times what is counted: the allocator keeps what was freed for a second, or \
+             its pages are sparse. What stays is taken off the limit.",
             human(usage.resident),
-            ratio(usage.resident, usage.used)
+            ratio(usage.resident, usage.used())
         ));
     }
-    if limit != 0 && usage.used as f64 > limit as f64 * 0.95 {
+    if limit != 0 && usage.used() as f64 > limit as f64 * 0.95 {
         findings.push(format!(
             "{} of maxmemory ({}) are used: keys are being evicted, or writes refused, by maxmemory-policy.",
-            human(usage.used),
+            human(usage.used()),
             human(limit)
         ));
     }
@@ -174,8 +181,9 @@ fn diagnose(usage: &Usage, limit: u64, clients: u64) -> String {
 
 /// MEMORY PURGE
 ///
-/// Slabs are given back as they empty and the allocator returns pages by itself, so nothing is left to do.
+/// Has the allocator give back what it keeps for later; slabs that are sparse are emptied anyway.
 pub fn purge(call: &mut Call<'_>) -> Outcome {
+    crate::store::give_back_spare();
     call.reply.ok();
     Ok(())
 }
@@ -184,12 +192,13 @@ pub fn purge(call: &mut Call<'_>) -> Outcome {
 pub fn malloc_stats(call: &mut Call<'_>) -> Outcome {
     let survey = call.store.survey();
     let usage = Usage::of(call.node, &survey);
-    let memory = survey.memory;
-    call.reply.verbatim(&format!(
-        "The allocator (jemalloc) keeps no statistics here; these are the keyspace's own, in bytes.\n\
-         entries: {}\nindex: {}\nheld by slabs, large values and index: {}\nconnection buffers: {}\nresident: {}\n",
-        memory.entries, memory.index, memory.held, usage.clients, usage.resident
-    ));
+    let mut text =
+        "The allocator (jemalloc) keeps no statistics here; these are the node's own, in bytes.\n".to_owned();
+    for (name, bytes) in usage.kinds() {
+        text += &format!("{name}: {bytes}\n");
+    }
+    text += &format!("process: {}\nresident: {}\n", usage.process(), usage.resident);
+    call.reply.verbatim(&text);
     Ok(())
 }
 
@@ -198,17 +207,29 @@ mod tests {
     use super::*;
 
     const HEALTHY: Usage = Usage {
-        used: 100 << 20,
         peak: 110 << 20,
+        entries: 80 << 20,
         index: 9 << 20,
+        free: 9 << 20,
+        slack: 1 << 20,
+        spare: 0,
         clients: 1 << 20,
-        held: 105 << 20,
         resident: 120 << 20,
     };
 
     #[test]
     fn the_doctor_names_each_trouble() {
-        assert!(diagnose(&Usage { used: 1000, ..HEALTHY }, 0, 1).starts_with("Only 1000B are used"));
+        assert!(
+            diagnose(
+                &Usage {
+                    entries: 1000,
+                    ..Usage::default()
+                },
+                0,
+                1
+            )
+            .starts_with("Only 1000B are used")
+        );
         assert!(diagnose(&HEALTHY, 0, 10).starts_with("Nothing is wrong"));
         assert!(
             diagnose(
@@ -248,14 +269,7 @@ mod tests {
 
     #[test]
     fn an_empty_node_has_no_nonsense_ratios() {
-        let usage = Usage {
-            used: 0,
-            peak: 0,
-            index: 0,
-            clients: 0,
-            held: 0,
-            resident: 0,
-        };
+        let usage = Usage::default();
         for (name, field) in fields(&usage, &Survey::default()) {
             if let Field::Double(number) = field {
                 assert!(number.is_finite(), "{name}");

@@ -9,18 +9,22 @@ use std::sync::atomic::Ordering;
 const ALLOCATOR: &str = "jemalloc";
 
 /// What memory is used for, in bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Default, Debug)]
 pub struct Usage {
-    /// Entries, index and connection buffers: what `maxmemory` bounds.
-    pub used: u64,
-    /// The most that this ever was, as seen by samples.
+    /// The most that `used` ever was, as seen by samples.
     pub peak: u64,
+    /// Entries, each as its block, and large values as the allocator gives them.
+    pub entries: u64,
     /// Buckets and their directories.
     pub index: u64,
+    /// Free blocks in slabs.
+    pub free: u64,
+    /// What is left over at the end of slabs, lists of slabs, tables; and what was flushed and is being freed.
+    pub slack: u64,
+    /// Huge pages, or parts of them, that no slab has taken.
+    pub spare: u64,
     /// Connection buffers.
     pub clients: u64,
-    /// `used`, and slabs that are not filled.
-    pub held: u64,
     /// Resident memory of the process.
     pub resident: u64,
 }
@@ -29,26 +33,57 @@ impl Usage {
     /// The use of memory now.
     pub fn of(node: &Node, survey: &Survey) -> Usage {
         let clients = node.client_bytes.load(Ordering::Relaxed);
-        let used = survey.memory.entries + survey.memory.index + clients;
-        let peak = node.totals.peak_bytes.fetch_max(used, Ordering::Relaxed).max(used);
-        Usage {
-            used: used as u64,
-            peak: peak as u64,
-            index: survey.memory.index as u64,
+        let (memory, spare) = (survey.memory, node.keyspace.spare_bytes());
+        let rest = memory.held.max(node.keyspace.used_bytes().saturating_sub(spare));
+        let mut usage = Usage {
+            peak: 0,
+            entries: memory.entries as u64,
+            index: memory.index as u64,
+            free: memory.free as u64,
+            slack: rest.saturating_sub(memory.entries + memory.index + memory.free) as u64,
+            spare: spare as u64,
             clients: clients as u64,
-            held: (survey.memory.held + clients) as u64,
-            resident: node.resident_bytes.load(Ordering::Relaxed) as u64,
-        }
+            resident: crate::housekeeping::resident_bytes() as u64,
+        };
+        let used = usage.used();
+        usage.peak = node
+            .totals
+            .peak_bytes
+            .fetch_max(used as usize, Ordering::Relaxed)
+            .max(used as usize) as u64;
+        usage
+    }
+
+    /// What counts against `maxmemory`: all but what the process has anyway and what the allocator adds.
+    pub fn used(&self) -> u64 {
+        self.live() + self.free + self.slack + self.spare
+    }
+
+    /// What is in use at this moment: entries, index, connection buffers.
+    pub fn live(&self) -> u64 {
+        self.entries + self.index + self.clients
     }
 
     /// What is used for other things than keys and values.
     pub fn overhead(&self) -> u64 {
-        self.index + self.clients
+        self.used() - self.entries
     }
 
-    /// What keys and values take.
-    pub fn dataset(&self) -> u64 {
-        self.used.saturating_sub(self.overhead())
+    /// Resident beyond what counts: code, stacks, workers' buffers, and what the allocator keeps.
+    pub fn process(&self) -> u64 {
+        self.resident.saturating_sub(self.used())
+    }
+
+    /// Bytes by kind, each with the name that INFO and MEMORY STATS give it; together they are `used`.
+    pub fn kinds(&self) -> [(&'static str, u64); 6] {
+        [
+            ("entries", self.entries),
+            ("index", self.index),
+            ("slabs_free", self.free),
+            ("slabs_overhead", self.slack),
+            ("spare_pages", self.spare),
+            ("connection_buffers", self.clients),
+        ]
     }
 }
 
@@ -65,16 +100,16 @@ pub fn excess(one: u64, other: u64) -> i64 {
 pub(super) fn write(text: &mut Text, source: &Source<'_>) {
     let usage = Usage::of(source.node, &source.survey);
     let percent = |part, whole| format!("{:.2}%", ratio(part, whole) * 100.0);
-    text.bytes("used_memory", usage.used);
+    text.bytes("used_memory", usage.used());
     text.bytes("used_memory_rss", usage.resident);
     text.bytes("used_memory_peak", usage.peak);
-    text.field("used_memory_peak_perc", percent(usage.used, usage.peak));
+    text.field("used_memory_peak_perc", percent(usage.used(), usage.peak));
     text.field("used_memory_overhead", usage.overhead());
     text.field("used_memory_startup", 0);
-    text.field("used_memory_dataset", usage.dataset());
-    text.field("used_memory_dataset_perc", percent(usage.dataset(), usage.used));
-    text.field("allocator_allocated", usage.used);
-    text.field("allocator_active", usage.held);
+    text.field("used_memory_dataset", usage.entries);
+    text.field("used_memory_dataset_perc", percent(usage.entries, usage.used()));
+    text.field("allocator_allocated", usage.live());
+    text.field("allocator_active", usage.used());
     text.field("allocator_resident", usage.resident);
     text.bytes("total_system_memory", machine_memory());
     for name in ["used_memory_lua", "used_memory_vm_total", "used_memory_scripts"] {
@@ -111,20 +146,29 @@ pub(super) fn write(text: &mut Text, source: &Source<'_>) {
         &["active_defrag_running", "lazyfree_pending_objects", "lazyfreed_objects"],
         0,
     );
+    for (name, bytes) in usage.kinds() {
+        text.field(&format!("larder_memory_{name}"), bytes);
+    }
+    text.field("larder_memory_process", usage.process());
+    text.field("larder_memory_unexplained", source.node.budget.unexplained());
     text.field(
         "larder_unauthenticated_bytes",
         source.node.unauthenticated_bytes.load(Ordering::Relaxed),
     );
 }
 
-/// How the layers of memory compare: what is used, what slabs hold, what is resident.
+/// How the layers of memory compare: what is in use, what is held, what is resident.
 fn ratios(text: &mut Text, usage: &Usage) {
     let layers = [
-        (["allocator_frag_ratio", "allocator_frag_bytes"], usage.held, usage.used),
+        (
+            ["allocator_frag_ratio", "allocator_frag_bytes"],
+            usage.used(),
+            usage.live(),
+        ),
         (
             ["allocator_rss_ratio", "allocator_rss_bytes"],
             usage.resident,
-            usage.held,
+            usage.used(),
         ),
         (
             ["rss_overhead_ratio", "rss_overhead_bytes"],
@@ -134,7 +178,7 @@ fn ratios(text: &mut Text, usage: &Usage) {
         (
             ["mem_fragmentation_ratio", "mem_fragmentation_bytes"],
             usage.resident,
-            usage.used,
+            usage.used(),
         ),
     ];
     for ([ratio_name, bytes_name], one, other) in layers {

@@ -6,6 +6,7 @@ use super::snapshot::Snapshot;
 use super::text::Kind::{Counter, Gauge, Histogram, Summary};
 use super::text::{Family, Kind, Samples};
 use crate::command::Group;
+use crate::info::memory::Usage;
 use crate::stats::{self, CommandTotals, WorkerStats};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -365,16 +366,12 @@ const MEMORY: &[Family] = &[
         "larder_memory_bytes",
         Gauge,
         &["kind"],
-        "Memory by use: entries, index, slabs_unused (held for entries to come), connection_buffers.",
+        "Memory by use: entries, index, slabs_free (room for entries of the same size), slabs_overhead, spare_pages, \
+         connection_buffers.",
         |now, to| {
-            let (memory, buffers) = (&now.keyspace.memory, now.node.client_bytes.load(Relaxed));
-            to.add(&["entries"], memory.entries);
-            to.add(&["index"], memory.index);
-            to.add(
-                &["slabs_unused"],
-                memory.held.saturating_sub(memory.entries + memory.index),
-            );
-            to.add(&["connection_buffers"], buffers);
+            for (kind, bytes) in Usage::of(now.node, &now.keyspace).kinds() {
+                to.add(&[kind], bytes as usize);
+            }
         },
     ),
     family(

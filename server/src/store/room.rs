@@ -42,6 +42,11 @@ pub fn give_back_spare() {
 }
 
 impl Keyspace {
+    /// Bytes that a new entry takes, of which the key and value have so many.
+    pub fn footprint(&self, bytes: usize) -> usize {
+        super::arena::footprint(super::entry::size(bytes, 0, false), self.shape.slab_bytes)
+    }
+
     /// One step toward room for `wanted` bytes: in the stripe of the key with the hash `near`, if there is one and it
     /// holds its share, else in one drawn at random. Entries go only if the policy allows.
     pub fn make_room(&self, near: Option<u64>, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {

@@ -38,6 +38,17 @@ pub(super) fn slab_bytes_for(granules: usize, slab_bytes: usize) -> usize {
         .max(slab_bytes)
 }
 
+/// Bytes that an entry of `bytes`, its header included, takes where the smallest slabs have `slab_bytes`.
+pub(in crate::store) fn footprint(bytes: usize, slab_bytes: usize) -> usize {
+    /// The block, the box and the count of references of a value that is kept apart.
+    const APART: usize = 128;
+    if bytes <= max_block_bytes(slab_bytes) {
+        class_of(bytes.div_ceil(GRANULE)).0 * GRANULE
+    } else {
+        allocated_bytes(bytes) + APART
+    }
+}
+
 /// What jemalloc gives for a request of `bytes`: multiples of 16, from 128 on quarters of a power of two, and in the end
 /// whole pages.
 pub(in crate::store) fn allocated_bytes(bytes: usize) -> usize {

@@ -15,7 +15,7 @@ mod pool;
 mod sparse;
 
 pub(super) use allocator::purge;
-pub(super) use class::{allocated_bytes, max_block_bytes};
+pub(super) use class::{allocated_bytes, footprint, max_block_bytes};
 pub(super) use pool::Pool;
 
 use class::{CLASSES, MAX_SLAB_BYTES, class_of, slab_bytes_for};

@@ -146,7 +146,10 @@ fn by_flushing_each_database() {
             let flushed = view(keyspace, 0, NOW).flush(database);
             assert!(!flushed.is_empty() && flushed.frees() > 0);
         }
-        assert_eq!((keyspace.memory().held, keyspace.used_bytes()), (0, keyspace.spare_bytes()));
+        assert_eq!(
+            (keyspace.memory().held, keyspace.used_bytes()),
+            (0, keyspace.spare_bytes())
+        );
     });
 }
 

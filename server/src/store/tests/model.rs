@@ -210,10 +210,7 @@ impl Both {
         let held = memory.held + self.keyspace.spare_bytes();
         let told = self.keyspace.used_bytes().abs_diff(held);
         // Deadlines, touches and lookups that find a key expired are told with the next change.
-        assert!(
-            told <= shape.stripes * shape.slab_bytes,
-            "{told} bytes were not told"
-        );
+        assert!(told <= shape.stripes * shape.slab_bytes, "{told} bytes were not told");
     }
 }
 

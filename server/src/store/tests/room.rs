@@ -34,7 +34,11 @@ fn emptying_slabs_keeps_every_key_and_value_and_gives_memory_back() {
         let mut map: HashMap<Vec<u8>, Vec<u8>> = HashMap::new();
         let largest = if shape.slab_bytes == 4096 { 700 } else { 9000 };
         for index in 0..steps(30_000) {
-            let length = if rng.one_in(20) { rng.below(largest) } else { rng.below(90) };
+            let length = if rng.one_in(20) {
+                rng.below(largest)
+            } else {
+                rng.below(90)
+            };
             let (key, value) = (number(index), vec![index as u8; length]);
             put(&keyspace, &key, &value);
             map.insert(key, value);
@@ -70,7 +74,7 @@ fn emptying_slabs_keeps_every_key_and_value_and_gives_memory_back() {
 /// Stores values as a node does: one that is above its limit makes room first.
 fn write(keyspace: &Keyspace, limit: usize, key: &[u8], value: &[u8], random: u64) {
     let (eviction, hash) = (lru(), keyspace.hash(key));
-    let (mut won, wanted) = (0, (key.len() + value.len()) * 17 / 16 + 32);
+    let (mut won, wanted) = (0, keyspace.footprint(key.len() + value.len()));
     while keyspace.used_bytes() > limit && won < wanted {
         let room = keyspace.make_room(Some(hash), wanted, &eviction, NOW, random ^ won as u64);
         assert!(room.any(), "there is always something to evict");

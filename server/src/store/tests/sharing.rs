@@ -155,7 +155,10 @@ fn swaps_and_flushes_under_load_leave_a_sound_keyspace() {
         .sum();
     assert_eq!(lens, seen);
     drop(view(&keyspace, 0, NOW).flush_all());
-    assert_eq!((keyspace.memory().held, keyspace.used_bytes()), (0, keyspace.spare_bytes()));
+    assert_eq!(
+        (keyspace.memory().held, keyspace.used_bytes()),
+        (0, keyspace.spare_bytes())
+    );
 }
 
 #[test]
@@ -184,5 +187,8 @@ fn a_stripe_whose_holder_panicked_is_emptied_and_usable() {
     (0..1000).for_each(|index| put(&keyspace, &number(index), b"again"));
     assert!((0..1000).all(|index| get(&keyspace, &number(index)).as_deref() == Some(b"again")));
     drop(view(&keyspace, 0, NOW).flush_all());
-    assert_eq!((keyspace.memory().held, keyspace.used_bytes()), (0, keyspace.spare_bytes()));
+    assert_eq!(
+        (keyspace.memory().held, keyspace.used_bytes()),
+        (0, keyspace.spare_bytes())
+    );
 }
