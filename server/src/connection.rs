@@ -6,6 +6,7 @@
 //! next turn; everything else lies in buffers of the worker.
 
 use crate::client::Client;
+use crate::large::Large;
 use crate::memory;
 use crate::node::{Node, unix_ms};
 use crate::resp::decode::{Decoder, Limits};
@@ -15,7 +16,6 @@ use crate::stats::WorkerStats;
 use crate::transport::Transport;
 use crate::turn::{Stop, TURN_COMMANDS, TURN_TIME, execute};
 use crate::worker::{self, Buffers, INPUT_BYTES, Worker};
-use bytes::Bytes;
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -26,30 +26,8 @@ use tokio::io::ReadBuf;
 
 /// A leftover up to this size is copied before the next read instead of being read behind.
 const COPY_BYTES: usize = 16 * 1024;
-/// What is reserved ahead for a large argument; the rest as it arrives, so that a claim costs nothing.
-const RESERVE_BYTES: usize = 1 << 20;
-
 /// What is read first where a large argument is expected: its bytes then go straight to where they stay.
 const PEEK_BYTES: usize = 1024;
-
-/// A large argument that is being read straight into its own allocation.
-struct Large {
-    bytes: Vec<u8>,
-    len: usize,
-    /// How much was dropped of an argument that the node has no room for; `None` for one that is kept.
-    dropped: Option<usize>,
-}
-
-impl Large {
-    /// Drops what has arrived if it is not kept; tells how much is missing.
-    fn missing(&mut self) -> usize {
-        if let Some(dropped) = &mut self.dropped {
-            *dropped += self.bytes.len();
-            self.bytes.clear();
-        }
-        self.len - self.dropped.unwrap_or(self.bytes.len())
-    }
-}
 
 /// Requests that were decoded but must run later, with the input that they and the leftover lie in.
 struct Parked {
@@ -269,24 +247,14 @@ impl<T: Transport> Connection<T> {
         while let Some(large) = &mut self.large {
             let missing = large.missing();
             if missing == 0 {
-                self.client.oversized |= large.dropped.is_some();
-                let whole = Bytes::from(std::mem::take(&mut large.bytes));
-                self.decoder.supply(whole);
-                self.large = None;
+                self.client.oversized |= large.is_dropped();
+                if let Some(large) = self.large.take() {
+                    self.decoder.supply(large.finish());
+                }
                 return Poll::Ready(true);
             }
-            let room = large.bytes.capacity() - large.bytes.len();
-            if room == 0 {
-                large
-                    .bytes
-                    .reserve_exact(missing.min(large.bytes.len().max(RESERVE_BYTES)));
-            }
-            let most = if large.dropped.is_some() {
-                missing.min(INPUT_BYTES)
-            } else {
-                missing
-            };
-            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut large.bytes, most)) else {
+            let (bytes, most) = large.buffer(missing);
+            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, bytes, most)) else {
                 return Poll::Ready(false);
             };
             self.count_read(read);
@@ -371,12 +339,10 @@ impl<T: Transport> Connection<T> {
         if self.more || self.leftover.len() >= at + len {
             return;
         }
-        let dropped = (len as u64 > memory::longest_argument(&self.node)).then_some(0);
-        let mut bytes = Vec::with_capacity(len.min(if dropped.is_some() { INPUT_BYTES } else { RESERVE_BYTES }));
-        bytes.extend_from_slice(&self.leftover[at..]);
+        let large = Large::begin(&self.node, len, &self.leftover[at..]);
         self.leftover.truncate(at);
         self.leftover.shrink_to_fit();
-        self.large = Some(Large { bytes, len, dropped });
+        self.large = Some(large);
         self.expects_large = true;
     }
 
@@ -386,7 +352,7 @@ impl<T: Transport> Connection<T> {
             .parked
             .as_ref()
             .map_or(0, |parked| parked.input.len() + parked.batch.held_bytes());
-        let large = self.large.as_ref().map_or(0, |large| large.bytes.capacity());
+        let large = self.large.as_ref().map_or(0, Large::held_bytes);
         let held = self.leftover.len() + self.decoder.held_bytes() + parked + large;
         let peer = &self.client.peer;
         if held != 0 || peer.input_bytes.load(Ordering::Relaxed) != 0 {

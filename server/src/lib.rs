@@ -11,6 +11,7 @@ mod dispatch;
 pub mod housekeeping;
 pub mod in_process;
 pub mod info;
+mod large;
 pub mod latency;
 pub mod lcs;
 pub mod logging;
