@@ -21,7 +21,7 @@ const RECLAIM_TIME: Duration = Duration::from_millis(25);
 /// After how long reclaiming lets the other tasks of this thread go first: accepting must not wait for it.
 const RECLAIM_SLICE: Duration = Duration::from_micros(500);
 /// A share of a limit as `maxmemory-clients` is at least so many bytes, or half of the limit.
-const LEAST_BUFFERS: u64 = 16 << 20;
+const LEAST_BUFFERS: u64 = 64 << 20;
 /// How long a connection that is being closed may take no more of its last replies.
 const CLOSING_MS: u64 = 10_000;
 /// With more connections than this, not every round looks at all of them, so that the cost stays flat.

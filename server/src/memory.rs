@@ -29,7 +29,7 @@ const MAX_UNEXPLAINED_SHARE: usize = 2;
 /// Share of the limit by which writes may exceed it before they wait until they have made room for all they bring.
 const SLACK_SHARE: u64 = 64;
 /// How much a worker reads between two looks at what the process has.
-const LOOK_EVERY_BYTES: u64 = 4 << 20;
+const LOOK_EVERY_BYTES: u64 = 1 << 20;
 /// How long a write makes room before it lets others go first; and the background task.
 const SLICE: Duration = Duration::from_micros(200);
 /// What a step of the background task wants to win.
@@ -266,8 +266,10 @@ impl Look {
         let limit = node.memory_limit.load(Ordering::Relaxed) as usize;
         let mut resident = resident_bytes();
         let tolerated = PROCESS_BYTES + limit / ALLOCATOR_SHARE;
-        let worth = PROCESS_BYTES / 4 + limit / 256;
-        if limit != 0 && resident > limit.saturating_add(tolerated) && resident > self.purged_bytes + worth / 2 {
+        // Early enough that what arrives meanwhile stays below the bound, and only for what is worth the time.
+        let early = limit.saturating_add(PROCESS_BYTES + limit / SLACK_SHARE as usize);
+        let worth = PROCESS_BYTES / 8 + limit / 512;
+        if limit != 0 && resident > early && resident > self.purged_bytes + worth {
             give_back_spare();
             resident = resident_bytes();
             self.purged_bytes = resident;
