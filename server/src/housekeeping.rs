@@ -255,8 +255,13 @@ impl Rates {
 
 /// Resident memory of this process in bytes; 0 where the system does not tell.
 pub fn resident_bytes() -> usize {
+    status_bytes("VmRSS:")
+}
+
+/// A line of what the system tells of this process, in bytes; 0 where it does not tell.
+pub(crate) fn status_bytes(name: &str) -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(name));
     let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<usize>().ok());
     kilobytes.unwrap_or(0) * 1024
 }

@@ -10,7 +10,7 @@
 //! unexplained then is taken off the limit.
 
 use crate::command::flag;
-use crate::housekeeping::{buffer_limit, resident_bytes};
+use crate::housekeeping::{buffer_limit, resident_bytes, status_bytes};
 use crate::node::{Node, unix_ms};
 use crate::store::eviction::{Eviction, mix};
 use crate::store::give_back_spare;
@@ -20,8 +20,8 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 
-/// What a process holds beside its data: code, stacks, the workers' own buffers.
-const PROCESS_BYTES: usize = 10 << 20;
+/// What a process holds beside its data, its code aside: stacks, the workers' own buffers.
+const PROCESS_BYTES: usize = 6 << 20;
 /// Share of the limit that the allocator may hold beside what it gave.
 const ALLOCATOR_SHARE: usize = 32;
 /// At most this part of the limit is taken off for what is unexplained: a part of it may be no fault of the data.
@@ -244,6 +244,11 @@ fn shed_buffers(node: &Node) {
     }
 }
 
+/// Resident memory that is not the program's own file.
+fn memory_bytes() -> usize {
+    status_bytes("RssAnon:")
+}
+
 /// What the process had at the last look.
 #[derive(Default)]
 struct Look {
@@ -264,18 +269,18 @@ impl Look {
     fn run(&mut self, node: &Node) {
         self.at = Some(Instant::now());
         let limit = node.memory_limit.load(Ordering::Relaxed) as usize;
-        let mut resident = resident_bytes();
+        let mut resident = memory_bytes();
         let tolerated = PROCESS_BYTES + limit / ALLOCATOR_SHARE;
         // Early enough that what arrives meanwhile stays below the bound, and only for what is worth the time.
         let early = limit.saturating_add(PROCESS_BYTES + limit / SLACK_SHARE as usize);
         let worth = PROCESS_BYTES / 8 + limit / 512;
         if limit != 0 && resident > early && resident > self.purged_bytes + worth {
             give_back_spare();
-            resident = resident_bytes();
+            resident = memory_bytes();
             self.purged_bytes = resident;
         }
         self.purged_bytes = self.purged_bytes.min(resident);
-        node.resident_bytes.store(resident, Ordering::Relaxed);
+        node.resident_bytes.store(resident_bytes(), Ordering::Relaxed);
         let unexplained = resident.saturating_sub(node.used_bytes() + tolerated);
         let unexplained = unexplained.min(limit / MAX_UNEXPLAINED_SHARE);
         node.budget.unexplained.store(unexplained, Ordering::Relaxed);

@@ -2,6 +2,7 @@
 
 mod limits;
 
+use larder_tests::reply::Reply;
 use larder_tests::rng::Rng;
 use larder_tests::server::Server;
 use larder_tests::wait::{PATIENCE, wait_until};
@@ -72,6 +73,14 @@ fn write(conn: &mut Conn, name: &str, total: u64, mut length: impl FnMut() -> us
             let reply = conn.read_raw().expect("a reply");
             assert_eq!(reply, b"+OK\r\n", "{name}: {}", String::from_utf8_lossy(&reply));
         }
+    }
+}
+
+/// What a reply says, an error too.
+fn said(reply: &Reply) -> String {
+    match reply {
+        Reply::Line(_, text) => String::from_utf8_lossy(text).into_owned(),
+        other => other.text(),
     }
 }
 
