@@ -231,7 +231,10 @@ impl Node {
         };
         let seed = ahash::RandomState::new();
         let shape = Shape::suiting(limit.min(machine_memory()), threads, settings.databases);
-        config.bound_memory(shape.most_bytes());
+        // A keyspace that has room for all of the machine needs no bound: more is never there.
+        if shape.most_bytes() < machine_memory() {
+            config.bound_memory(shape.most_bytes());
+        }
         let budget = Budget::default();
         budget.set_limit(limit);
         let run_id: String = (0..3).map(|part| format!("{:016x}", seed.hash_one(part))).collect();
@@ -264,7 +267,10 @@ impl Node {
 
     /// Takes over settings that changed at run time and are kept elsewhere in another form.
     pub fn apply(&self, settings: &Settings) {
-        let limit = memory_limit(settings);
+        let mut limit = memory_limit(settings);
+        if settings.maxmemory == 0 {
+            limit = limit.min(self.keyspace.shape().most_bytes());
+        }
         if self.memory_limit.swap(limit, Ordering::Relaxed) != limit {
             self.budget.set_limit(limit);
         }
