@@ -47,7 +47,7 @@ pub(super) struct Adaptive;
 pub(super) fn faded(frequency: u8, ticks: u32) -> u8 {
     let halves = u32::from(frequency).checked_shr(ticks >> HALF_SHIFT).unwrap_or(0);
     let rest = ticks & ((1 << HALF_SHIFT) - 1);
-    (halves - (halves * rest >> (HALF_SHIFT + 1))) as u8
+    (halves - ((halves * rest) >> (HALF_SHIFT + 1))) as u8
 }
 
 /// A frequency after a read that came some ticks after the last.

@@ -40,7 +40,7 @@ impl Ghosts {
 
     /// Remembers an entry that was last used at `tick`.
     pub(super) fn add(&mut self, hash: u64, tick: u32, frequency: u8) {
-        let time = tick / UNIT & 0xff;
+        let time = (tick / UNIT) & 0xff;
         let Some(set) = self.set(hash) else { return };
         let age = |slot: u32| match slot {
             0 => u32::MAX,
