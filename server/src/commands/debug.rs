@@ -159,7 +159,7 @@ fn object(call: &mut Call<'_>) -> Outcome {
         Ok(text) => text.map_or(0, |text| serialized_length(&text)),
         Err(_) => key.held_bytes().unwrap_or(0),
     };
-    let used = seconds.saturating_sub(u64::from(idle)) & 0x00ff_ffff;
+    let used = seconds.saturating_sub(idle) & 0x00ff_ffff;
     // Entries move and have no address of their own.
     call.reply.simple(&format!(
         "Value at:0x0 refcount:1 encoding:{encoding} serializedlength:{length} lru:{used} lru_seconds_idle:{idle}"

@@ -76,9 +76,12 @@ settings! {
         maxmemory: u64 = "maxmemory", "0", Memory(0, MAX_MEMORY), AtRuntime;
 
         /// What is evicted to stay under `maxmemory`: which keys (`allkeys-*`, or `volatile-*`: only those with a
-        /// time to live), and by what rank. With `noeviction`, writes that need memory are refused instead.
+        /// time to live), and by what rank: `lru` the least recently used, `lfu` the least frequently used, `random`
+        /// any, `ttl` the next to expire, `lrm` the least recently modified, `fifo` the first that was stored, `mru`
+        /// the most recently used, and `adaptive` the one of which, by what the node has learnt of its keys, a byte is
+        /// least likely to be read soon. With `noeviction`, writes that need memory are refused instead.
         maxmemory_policy: MaxmemoryPolicy
-            = "maxmemory-policy", "allkeys-lru", Choice(MaxmemoryPolicy::NAMES), AtRuntime;
+            = "maxmemory-policy", "allkeys-adaptive", Choice(MaxmemoryPolicy::NAMES), AtRuntime;
 
         /// How many candidates are compared to choose what to evict: more is more exact and costs more CPU.
         maxmemory_samples: u32 = "maxmemory-samples", "5", Int(1, INT), AtRuntime;

@@ -477,7 +477,8 @@ fn config_set_changes_all_or_nothing() {
 
 #[test]
 fn config_set_refuses_in_the_words_of_redis() {
-    let policies = "volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction";
+    let policies = "volatile-lru, volatile-lfu, volatile-random, volatile-ttl, allkeys-lru, allkeys-lfu, allkeys-random, noeviction, \
+                    volatile-lrm, allkeys-lrm, allkeys-fifo, allkeys-mru, volatile-adaptive, allkeys-adaptive";
     let one_of = format!("argument(s) must be one of the following: {policies}");
     for (name, value, problem) in [
         ("maxmemory", "5x", "argument must be a memory value"),

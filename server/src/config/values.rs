@@ -179,6 +179,18 @@ named_choices! {
         AllkeysRandom = "allkeys-random",
         /// None: writes that need memory are refused.
         Noeviction = "noeviction",
+        /// Of the keys with a time to live, the least recently modified.
+        VolatileLrm = "volatile-lrm",
+        /// Of all keys, the least recently modified.
+        AllkeysLrm = "allkeys-lrm",
+        /// Of all keys, the one that was stored first.
+        AllkeysFifo = "allkeys-fifo",
+        /// Of all keys, the most recently used.
+        AllkeysMru = "allkeys-mru",
+        /// Of the keys with a time to live, the one of which a byte is least likely to be read soon.
+        VolatileAdaptive = "volatile-adaptive",
+        /// Of all keys, the one of which a byte is least likely to be read soon.
+        AllkeysAdaptive = "allkeys-adaptive",
     }
 }
 

@@ -3,6 +3,7 @@
 //! What these do could be said with `Key` as well, which pays for staying open between steps. They are worth
 //! having because most of what a cache does is one of the three.
 
+use super::eviction::Use;
 use super::key::{Text, WrongType, subject};
 use super::session::Store;
 use super::stripe::{Facts, NewValue};
@@ -25,11 +26,11 @@ impl Store<'_> {
         let (eviction, keyspace, ttl) = (self.eviction, self.keyspace(), self.ttl);
         // Dropped when the lock has been released: it may be large.
         let _replaced = self.with_stripe(key, |stripe, target| {
+            let place = stripe.find(target);
             let facts = Facts {
                 deadline: ttl.unasked(subject(target)),
-                meta: eviction.fresh(target.now_ms),
+                meta: stripe.meta_for(target, place, eviction, Use::Overwrite),
             };
-            let place = stripe.find(target);
             if place.is_some_and(|place| stripe.overwrite(target, place, value, facts)) {
                 return None;
             }
@@ -53,8 +54,8 @@ impl Store<'_> {
         let (eviction, keyspace, ttl) = (self.eviction, self.keyspace(), self.ttl);
         let mut room = [0; INT_BYTES];
         let replaced = self.with_stripe(key, |stripe, target| {
-            let meta = eviction.fresh(target.now_ms);
             let place = stripe.find(target);
+            let meta = stripe.meta_for(target, place, eviction, Use::Edit);
             let (new, facts) = match place.map(|place| stripe.entry(target.table, place)) {
                 None => {
                     let deadline = ttl.unasked(subject(target));

@@ -4,24 +4,24 @@ use super::Keyspace;
 use super::eviction::{self, Eviction};
 use super::stripe::{Stripe, Target};
 
+/// Keys up to this length are copied without an allocation while their entry is removed.
+const SHORT_KEY: usize = 256;
+
 impl Keyspace {
-    /// Evicts up to `count` entries from stripes drawn at random; returns how many went.
+    /// Evicts up to `count` entries, from one stripe after the other, beginning with one drawn at random; returns how
+    /// many went. It gives up once a round over the stripes has found nothing that the policy may take.
     pub fn evict(&self, count: usize, eviction: &Eviction, now_ms: u64, random: u64) -> usize {
-        let mut evicted = 0;
-        let mut misses = 0;
-        while evicted < count && misses < 2 * self.stripes.len() * self.shape.databases {
-            let draw = eviction::mix(random, (evicted + misses) as u64);
-            let mut stripe = self.lock(self.index(draw));
-            let tables = stripe.tables.len();
-            let table = (0..tables).map(|step| (draw as usize + step) % tables);
-            let chosen = table
-                .into_iter()
-                .find(|&number| stripe.table(number).is_some_and(|table| table.len() > 0));
-            if chosen.is_some_and(|number| stripe.evict_one(number, eviction, now_ms, draw)) {
+        let (mut evicted, mut barren) = (0, 0);
+        let first = self.index(eviction::mix(random, 0));
+        while evicted < count && barren < self.stripes.len() && eviction.policy.evicts() {
+            let step = evicted + barren;
+            let mut stripe = self.lock((first + step) & (self.stripes.len() - 1));
+            if stripe.evict_some(eviction, now_ms, eviction::mix(random, step as u64)) {
                 evicted += 1;
+                barren = 0;
                 self.publish(&mut stripe);
             } else {
-                misses += 1;
+                barren += 1;
             }
         }
         evicted
@@ -29,33 +29,50 @@ impl Keyspace {
 }
 
 impl Stripe {
-    /// Evicts the worst of a few sampled entries of a table; false if none is eligible.
+    /// Evicts an entry of a table drawn at random, or of one after it.
+    fn evict_some(&mut self, eviction: &Eviction, now_ms: u64, random: u64) -> bool {
+        let tables = self.tables.len();
+        (0..tables).any(|step| {
+            let number = (random as usize % tables + step) % tables;
+            self.evict_one(number, eviction, now_ms, random)
+        })
+    }
+
+    /// Looks at a few more entries of a table and evicts, of all that the policy has seen in the stripe, the one that it
+    /// would rather lose; false if none of those is eligible.
     pub(super) fn evict_one(&mut self, number: usize, eviction: &Eviction, now_ms: u64, random: u64) -> bool {
-        let Some(table) = self.tables[number].as_deref() else {
-            return false;
+        let weight = self.evictor.bytes();
+        let victim = self.evictor.choose(&self.tables, number, eviction, now_ms, random);
+        self.used = self.used + self.evictor.bytes() - weight;
+        let Some(victim) = victim else { return false };
+        let entry = self.entry(victim.table, victim.place);
+        let (meta, mut short, long);
+        meta = entry.meta();
+        let key = match entry.key() {
+            key if key.len() <= SHORT_KEY => {
+                short = [0; SHORT_KEY];
+                short[..key.len()].copy_from_slice(key);
+                &short[..key.len()]
+            }
+            key => {
+                long = key.to_vec();
+                &long[..]
+            }
         };
-        let candidates = (0..eviction.samples).filter_map(|draw| table.sample(eviction::mix(random, draw)));
-        let worst = candidates
-            .filter_map(|place| {
-                let entry = table.entry(place);
-                eviction
-                    .coldness(entry.meta(), entry.deadline(), now_ms)
-                    .map(|cold| (cold, place))
-            })
-            .max_by_key(|(cold, _)| *cold);
-        let Some((_, place)) = worst else { return false };
-        let key = table.entry(place).key().to_vec();
-        let hash = self.hasher.hash_one(&key[..]);
-        drop(self.remove_at(
-            Target {
-                table: number,
-                key: &key,
-                hash,
-                now_ms,
-            },
-            place,
-        ));
-        self.counters.evicted += 1;
+        let hash = self.hasher.hash_one(key);
+        let target = Target {
+            table: victim.table,
+            key,
+            hash,
+            now_ms,
+        };
+        drop(self.remove_at(target, victim.place));
+        if victim.expired {
+            self.counters.expired += 1;
+        } else {
+            self.counters.evicted += 1;
+            self.evictor.evicted(&self.tables, number, hash, meta);
+        }
         true
     }
 }

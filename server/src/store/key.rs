@@ -2,7 +2,7 @@
 
 use super::Keyspace;
 use super::entry::{Entry, Form};
-use super::eviction::{Eviction, idle_seconds};
+use super::eviction::{Eviction, Use};
 use super::stripe::{Facts, NewValue, Stripe, Target};
 use super::table::Place;
 use super::value::Value;
@@ -147,7 +147,7 @@ impl<'s> Key<'s> {
             Some(place) => {
                 stripe.counters.hits += 1;
                 if touch {
-                    stripe.touch(target, place, eviction);
+                    stripe.touch(target, place, eviction, Use::Read);
                 }
                 true
             }
@@ -176,7 +176,7 @@ impl<'s> Key<'s> {
             && self.touch
         {
             let (target, eviction) = (self.target, self.eviction);
-            self.guard.stripe().touch(target, place, eviction);
+            self.guard.stripe().touch(target, place, eviction, Use::Edit);
         }
     }
 
@@ -227,15 +227,17 @@ impl<'s> Key<'s> {
     }
 
     /// Seconds since the last access; `None` if the key is not there.
-    pub fn idle_seconds(&mut self) -> Option<u32> {
+    pub fn idle_seconds(&mut self) -> Option<u64> {
         let now_ms = self.target.now_ms;
-        self.entry().map(|entry| idle_seconds(entry.meta(), now_ms))
+        let meta = self.entry()?.meta();
+        Some(self.guard.stripe().evictor.idle_seconds(meta, now_ms))
     }
 
     /// The decayed access counter; `None` if the key is not there.
     pub fn frequency(&mut self) -> Option<u8> {
         let (now_ms, eviction) = (self.target.now_ms, self.eviction);
-        self.entry().map(|entry| eviction.frequency(entry.meta(), now_ms))
+        let meta = self.entry()?.meta();
+        Some(self.guard.stripe().evictor.frequency(meta, eviction, now_ms))
     }
 
     /// Bytes that the entry takes, its share of the index included; `None` if it is not there.
@@ -287,11 +289,12 @@ impl<'s> Key<'s> {
             self.remove();
             return;
         }
-        let meta = self.eviction.fresh(self.target.now_ms);
-        let known = self.place.take();
-        let (target, keyspace) = (self.target, self.keyspace);
+        let place = self.place();
+        self.place = None;
+        let (target, eviction, keyspace) = (self.target, self.eviction, self.keyspace);
         let stripe = self.guard.stripe();
-        let replaced = stripe.set(target, known, value, Facts { deadline, meta });
+        let meta = stripe.meta_for(target, place, eviction, Use::Overwrite);
+        let replaced = stripe.set(target, Some(place), value, Facts { deadline, meta });
         keyspace.publish_if_far(stripe);
         self.freed = replaced;
     }
@@ -320,12 +323,10 @@ impl<'s> Key<'s> {
         if self.place().is_none() {
             let mut fresh = vec![0; len];
             let heard = change(&mut fresh);
-            let (known, keyspace) = (self.place.take(), self.keyspace);
-            let (deadline, meta) = (
-                self.ttl.unasked(subject(self.target)),
-                self.eviction.fresh(target.now_ms),
-            );
+            let (known, eviction, keyspace) = (self.place.take(), self.eviction, self.keyspace);
+            let deadline = self.ttl.unasked(subject(self.target));
             let stripe = self.guard.stripe();
+            let meta = stripe.meta_for(target, None, eviction, Use::Edit);
             stripe.set_quietly(target, known, NewValue::Built(fresh.into()), Facts { deadline, meta });
             if heard {
                 stripe.changed(target);
@@ -373,7 +374,9 @@ impl<'s> Key<'s> {
 
     /// A copy of the value and its deadline, as new to eviction; `None` if the key is not there.
     pub fn copy(&mut self) -> Option<Stored> {
-        let meta = self.eviction.fresh(self.target.now_ms);
+        let (target, eviction) = (self.target, self.eviction);
+        self.place()?;
+        let meta = self.guard.stripe().meta_for(target, None, eviction, Use::Edit);
         let entry = self.entry()?;
         let value = match (entry.inline(), entry.apart()) {
             (Some(bytes), _) => Owned::Inline(bytes.to_vec(), entry.form()),
@@ -416,7 +419,11 @@ impl<'s> Key<'s> {
             Owned::Boxed(value) => NewValue::Boxed(value),
         };
         let stripe = self.guard.stripe();
-        let replaced = stripe.set(target, known, value, stored.facts);
+        let facts = Facts {
+            meta: stripe.evictor.arrived(stored.facts.meta),
+            ..stored.facts
+        };
+        let replaced = stripe.set(target, known, value, facts);
         keyspace.publish_if_far(stripe);
         self.freed = replaced;
     }

@@ -156,7 +156,12 @@ impl Keyspace {
     /// An empty keyspace. The hash must be seeded at random, so that nobody can choose keys that collide.
     pub fn new(shape: Shape, hasher: ahash::RandomState) -> Keyspace {
         let pool = Pool::new(shape.slab_bytes, shape.huge_pages);
-        let stripe = || Stripe::new(hasher.clone(), Arc::clone(&pool), shape.databases);
+        let model = Arc::default();
+        let stripe = || {
+            let mut stripe = Stripe::new(hasher.clone(), Arc::clone(&pool), shape.databases);
+            stripe.evictor.join(&model, shape.stripes);
+            stripe
+        };
         Keyspace {
             stripes: (0..shape.stripes)
                 .map(|_| CachePadded::new(Mutex::new(stripe())))

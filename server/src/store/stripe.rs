@@ -2,7 +2,7 @@
 
 use super::arena::Pool;
 use super::entry::{self, Content, Entry, Form, Parts};
-use super::eviction::Eviction;
+use super::eviction::{Eviction, Evictor, Use};
 use super::key::{Text, WrongType};
 use super::table::{Place, Table};
 use super::value::{self, Value};
@@ -74,6 +74,7 @@ pub struct Stripe {
     pub(super) watchers: Watchers,
     pub(super) counters: Counters,
     pub(super) hasher: ahash::RandomState,
+    pub(super) evictor: Evictor,
     pool: Arc<Pool>,
     /// Bytes that the tables hold: what counts against the node's limit.
     pub(super) used: usize,
@@ -90,6 +91,7 @@ impl Stripe {
             watchers: Watchers::default(),
             counters: Counters::default(),
             hasher,
+            evictor: Evictor::default(),
             pool,
             used: 0,
             published: 0,
@@ -171,16 +173,42 @@ impl Stripe {
         result
     }
 
-    /// Notes a read of the entry for eviction; writes only if that changes something.
+    /// Notes a use of the entry for eviction; writes only if that changes something.
     #[inline]
-    pub(super) fn touch(&mut self, target: Target<'_>, place: Place, eviction: &Eviction) {
-        let hits = self.counters.hits;
-        let mut entry = self.entry_mut(target.table, place);
-        let before = entry.meta();
-        let after = eviction.on_hit(before, target.now_ms, target.hash ^ hits);
+    pub(super) fn touch(&mut self, target: Target<'_>, place: Place, eviction: &Eviction, usage: Use) {
+        let before = self.entry(target.table, place).meta();
+        let after = self.meta_after(target, before, eviction, usage);
         if before != after {
-            entry.set_meta(after);
+            self.entry_mut(target.table, place).set_meta(after);
         }
+    }
+
+    /// The eviction metadata of an entry after a use.
+    #[inline]
+    fn meta_after(&mut self, target: Target<'_>, meta: u32, eviction: &Eviction, usage: Use) -> u32 {
+        let random = target.hash ^ self.counters.hits;
+        let tables = &self.tables;
+        self.evictor
+            .used(usage, meta, eviction, (target.now_ms, random), || entries(tables))
+    }
+
+    /// The eviction metadata of what is about to be stored for a key: of a new entry, or of the one at `place` after
+    /// `usage`.
+    #[inline]
+    pub(super) fn meta_for(
+        &mut self,
+        target: Target<'_>,
+        place: Option<Place>,
+        eviction: &Eviction,
+        usage: Use,
+    ) -> u32 {
+        if let Some(place) = place {
+            let before = self.entry(target.table, place).meta();
+            return self.meta_after(target, before, eviction, usage);
+        }
+        let tables = &self.tables;
+        self.evictor
+            .fresh(eviction, target.hash, target.now_ms, || entries(tables))
     }
 
     /// The string of a key, counted as a hit or a miss and, with `eviction`, noted as used.
@@ -195,15 +223,10 @@ impl Stripe {
             return Ok(None);
         };
         self.counters.hits += 1;
-        let random = target.hash ^ self.counters.hits;
-        let mut entry = self.entry_mut(target.table, place);
         if let Some(eviction) = eviction {
-            let before = entry.meta();
-            let after = eviction.on_hit(before, target.now_ms, random);
-            if before != after {
-                entry.set_meta(after);
-            }
+            self.touch(target, place, eviction, Use::Read);
         }
+        let entry = self.entry(target.table, place);
         entry.into_text().map(Some).ok_or(WrongType)
     }
 
@@ -322,6 +345,9 @@ impl Stripe {
             table.remove(place, target.hash, |key| hasher.hash_one(key))
         };
         let value = self.change(target.table, rehash);
+        if self.table(target.table).is_some_and(|table| table.len() == 0) {
+            self.relax_evictor();
+        }
         self.changed(target);
         value
     }
@@ -335,11 +361,21 @@ impl Stripe {
         }
     }
 
+    /// Drops what eviction keeps about entries, if there are none any more.
+    #[cold]
+    fn relax_evictor(&mut self) {
+        if entries(&self.tables) == 0 {
+            self.used -= self.evictor.bytes();
+            self.evictor.forget();
+        }
+    }
+
     /// Takes a whole table away, to be dropped when no lock is held.
     pub(super) fn take_table(&mut self, table: usize) -> Option<Box<Table>> {
         let taken = self.tables[table].take();
         self.used -= taken.as_ref().map_or(0, |table| table.held_bytes());
         self.counters.changes += taken.as_ref().map_or(0, |table| table.len() as u64);
+        self.relax_evictor();
         self.watchers.table_changed(table, |key| {
             taken
                 .as_ref()
@@ -371,6 +407,12 @@ impl Stripe {
             }
             self.watchers.table_changed(number, |_| true);
         }
+        self.evictor.forget();
         self.used = 0;
     }
+}
+
+/// Entries of all tables.
+fn entries(tables: &[Option<Box<Table>>]) -> usize {
+    tables.iter().flatten().map(|table| table.len()).sum()
 }

@@ -48,7 +48,7 @@ pub fn object_idletime(call: &mut Call<'_>) -> Outcome {
              between policies at runtime LRU and LFU data will take some time to adjust.",
         ));
     }
-    tell(call, |key| key.idle_seconds().map(i64::from))
+    tell(call, |key| key.idle_seconds().map(u64::cast_signed))
 }
 
 /// OBJECT REFCOUNT key

@@ -4,7 +4,7 @@
 //! large numbers of events in small registers", CACM 1978), so that 255 stands for about a million
 //! hits at the default factor; each `lfu-decay-time` minutes without a hit take one step off.
 
-use super::{Eviction, Ranking, idle_seconds, mix, pack};
+use super::{Ranking, Scene, Subject, lru::Lru, mix};
 
 /// Where a new entry's counter starts, so that it is not the next to go.
 pub(super) const FRESH: u8 = 5;
@@ -12,22 +12,25 @@ pub(super) const FRESH: u8 = 5;
 pub(super) struct Lfu;
 
 /// The counter with the decay of the time since the last access.
-pub(super) fn decayed(eviction: &Eviction, meta: u32, now_ms: u64) -> u8 {
-    let minutes = idle_seconds(meta, now_ms) / 60;
-    let steps = minutes.checked_div(eviction.lfu_decay_minutes).unwrap_or(0);
+pub(super) fn decayed(scene: &Scene<'_>, meta: u32) -> u8 {
+    let minutes = scene.clock.seconds_since(meta >> 8, scene.now_ms) / 60;
+    let decay_minutes = u64::from(scene.eviction.lfu_decay_minutes);
+    let steps = minutes.checked_div(decay_minutes).unwrap_or(0);
     (meta as u8).saturating_sub(steps.min(255) as u8)
 }
 
 impl Ranking for Lfu {
-    fn on_hit(eviction: &Eviction, meta: u32, now_ms: u64, random: u64) -> u32 {
-        let counter = decayed(eviction, meta, now_ms);
+    fn on_read(scene: &Scene<'_>, meta: u32, random: u64) -> u32 {
+        let counter = decayed(scene, meta);
         let above = u64::from(counter.saturating_sub(FRESH));
-        let odds = above * u64::from(eviction.lfu_log_factor) + 1;
-        let rises = counter < u8::MAX && mix(random, now_ms).is_multiple_of(odds);
-        pack(now_ms, counter + u8::from(rises))
+        let odds = above * u64::from(scene.eviction.lfu_log_factor) + 1;
+        let rises = counter < u8::MAX && mix(random, u64::from(meta)).is_multiple_of(odds);
+        Lru::on_read(scene, u32::from(counter + u8::from(rises)), random)
     }
 
-    fn coldness(eviction: &Eviction, meta: u32, _: Option<u64>, now_ms: u64) -> u64 {
-        u64::from(u8::MAX - decayed(eviction, meta, now_ms))
+    fn coldness(scene: &Scene<'_>, subject: &Subject) -> u64 {
+        // Among equals, of which there are many at 8 bits, the one that was used least recently.
+        let counter = u64::from(u8::MAX - decayed(scene, subject.meta));
+        counter << 32 | u64::from(scene.age(subject.meta))
     }
 }

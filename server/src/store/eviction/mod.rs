@@ -1,23 +1,99 @@
 //! Which entry goes when memory runs out: policies rank entries by 32 bits of metadata in each.
 //!
-//! The metadata is, from the high bits: 24 bits of the time of the last access in seconds (it wraps
-//! after 194 days, as in Redis), and an 8-bit logarithmic access counter (Morris 1978), which only the
-//! LFU policies keep. A policy is one file with a `Ranking`; which keys are eligible at all is the
-//! other half of its name.
+//! The metadata is, from the high bits: 24 bits of the time of the last use in ticks of the stripe's clock (`clock.rs`),
+//! and 8 bits of frequency, which LFU and adaptive keep, each in its own unit. So every policy finds sensible times
+//! when it takes over from another while keys are there, and frequencies that settle as keys are used.
+//!
+//! A policy is (which keys are eligible) x (how they are ranked). A ranking is one file with a `Ranking`; expired keys
+//! go before all others in each. How victims are looked for is in `walk.rs`, and the same for all.
 
+mod adaptive;
+mod clock;
+mod fifo;
+mod ghost;
+mod hazard;
 mod lfu;
+mod lrm;
 mod lru;
+mod mru;
 mod random;
 mod ttl;
+mod walk;
 
+pub(super) use walk::Evictor;
+
+use clock::Clock;
 use std::str::FromStr;
+
+/// What a ranking goes by.
+struct Scene<'a> {
+    eviction: &'a Eviction,
+    clock: &'a Clock,
+    now_ms: u64,
+}
+
+impl Scene<'_> {
+    /// Ticks since an entry's last use.
+    #[inline]
+    fn age(&self, meta: u32) -> u32 {
+        self.clock.since(meta >> 8)
+    }
+}
+
+/// An entry that may have to go.
+struct Subject {
+    meta: u32,
+    deadline: Option<u64>,
+    /// Of the entry with all that it takes, in bytes; only for policies that ask for it.
+    bytes: usize,
+    /// What was learnt about entries of this kind; only for adaptive.
+    value: i32,
+    /// Differs from entry to entry and time to time.
+    random: u64,
+}
 
 /// How a policy ranks entries.
 trait Ranking {
-    /// The metadata after a hit; unchanged if nothing is worth a write.
-    fn on_hit(eviction: &Eviction, meta: u32, now_ms: u64, random: u64) -> u32;
-    /// The larger, the sooner the entry goes.
-    fn coldness(eviction: &Eviction, meta: u32, deadline: Option<u64>, now_ms: u64) -> u64;
+    /// The metadata after a read; unchanged if nothing is worth a write.
+    fn on_read(scene: &Scene<'_>, meta: u32, random: u64) -> u32;
+    /// The metadata after the value was changed, which is a use of it.
+    fn on_edit(scene: &Scene<'_>, meta: u32, random: u64) -> u32 {
+        Self::on_read(scene, meta, random)
+    }
+    /// The metadata after the value was overwritten, which asks for nothing that was there.
+    fn on_write(scene: &Scene<'_>, meta: u32, random: u64) -> u32 {
+        Self::on_read(scene, meta, random)
+    }
+    /// The larger, the sooner the entry goes; below `u64::MAX`.
+    fn coldness(scene: &Scene<'_>, subject: &Subject) -> u64;
+}
+
+/// How an entry is used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::store) enum Use {
+    /// Its value is read.
+    Read,
+    /// Its value, or what belongs to it, is changed.
+    Edit,
+    /// Its value is overwritten.
+    Overwrite,
+}
+
+impl Use {
+    #[inline]
+    fn of<R: Ranking>(self, scene: &Scene<'_>, meta: u32, random: u64) -> u32 {
+        match self {
+            Use::Read => R::on_read(scene, meta, random),
+            Use::Edit => R::on_edit(scene, meta, random),
+            Use::Overwrite => R::on_write(scene, meta, random),
+        }
+    }
+}
+
+/// The same frequency, used now.
+#[inline]
+fn restamp(meta: u32, clock: &Clock) -> u32 {
+    clock.now() << 8 | meta & 0xff
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,6 +102,10 @@ enum Rank {
     Lfu,
     Random,
     Ttl,
+    Lrm,
+    Fifo,
+    Mru,
+    Adaptive,
 }
 
 /// A `maxmemory-policy` by name.
@@ -42,7 +122,7 @@ impl Policy {
         volatile_only: false,
     };
 
-    /// Whether the policy counts how often keys are used.
+    /// Whether the policy counts how often keys are used, as OBJECT FREQ tells.
     pub fn is_lfu(self) -> bool {
         self.rank == Some(Rank::Lfu)
     }
@@ -50,6 +130,16 @@ impl Policy {
     /// Whether the policy evicts at all.
     pub fn evicts(self) -> bool {
         self.rank.is_some()
+    }
+
+    /// Whether it takes only keys with a deadline.
+    pub fn volatile_only(self) -> bool {
+        self.volatile_only
+    }
+
+    #[inline]
+    fn is_adaptive(self) -> bool {
+        self.rank == Some(Rank::Adaptive)
     }
 }
 
@@ -76,7 +166,11 @@ impl FromStr for Policy {
             "lru" => Rank::Lru,
             "lfu" => Rank::Lfu,
             "random" => Rank::Random,
+            "lrm" => Rank::Lrm,
+            "adaptive" => Rank::Adaptive,
             "ttl" if volatile_only => Rank::Ttl,
+            "fifo" if !volatile_only => Rank::Fifo,
+            "mru" if !volatile_only => Rank::Mru,
             _ => return Err(unknown()),
         };
         Ok(Policy {
@@ -91,7 +185,7 @@ impl FromStr for Policy {
 pub struct Eviction {
     /// Which keys go, in which order.
     pub policy: Policy,
-    /// Entries looked at per eviction.
+    /// Entries looked at per eviction, at least: they are taken by whole buckets.
     pub samples: u64,
     /// `lfu-log-factor`: how much slower the counter rises the higher it stands.
     pub lfu_log_factor: u32,
@@ -111,49 +205,51 @@ impl Default for Eviction {
 }
 
 impl Eviction {
-    /// The metadata of a new entry.
-    #[inline]
-    pub fn fresh(&self, now_ms: u64) -> u32 {
-        pack(now_ms, lfu::FRESH)
-    }
-
-    /// The metadata after a hit. `random` need only differ from hit to hit and key to key.
-    #[inline]
-    pub fn on_hit(&self, meta: u32, now_ms: u64, random: u64) -> u32 {
+    /// The frequency of a new entry.
+    fn fresh(&self) -> u8 {
         match self.policy.rank {
-            Some(Rank::Lfu) => lfu::Lfu::on_hit(self, meta, now_ms, random),
-            Some(Rank::Ttl) => ttl::Ttl::on_hit(self, meta, now_ms, random),
-            Some(Rank::Random) => random::Random::on_hit(self, meta, now_ms, random),
-            Some(Rank::Lru) | None => lru::Lru::on_hit(self, meta, now_ms, random),
+            Some(Rank::Adaptive) => adaptive::ONCE,
+            _ => lfu::FRESH,
+        }
+    }
+}
+
+impl Scene<'_> {
+    /// The metadata after a use.
+    #[inline]
+    fn after(&self, usage: Use, meta: u32, random: u64) -> u32 {
+        match self.eviction.policy.rank {
+            Some(Rank::Adaptive) => usage.of::<adaptive::Adaptive>(self, meta, random),
+            Some(Rank::Lfu) => usage.of::<lfu::Lfu>(self, meta, random),
+            Some(Rank::Ttl) => usage.of::<ttl::Ttl>(self, meta, random),
+            Some(Rank::Random) => usage.of::<random::Random>(self, meta, random),
+            Some(Rank::Lrm) => usage.of::<lrm::Lrm>(self, meta, random),
+            Some(Rank::Fifo) => usage.of::<fifo::Fifo>(self, meta, random),
+            Some(Rank::Mru) => usage.of::<mru::Mru>(self, meta, random),
+            Some(Rank::Lru) | None => usage.of::<lru::Lru>(self, meta, random),
         }
     }
 
     /// How much an entry deserves to go; `None` if the policy may not take it.
-    pub fn coldness(&self, meta: u32, deadline: Option<u64>, now_ms: u64) -> Option<u64> {
-        if self.policy.volatile_only && deadline.is_none() {
+    #[inline]
+    fn coldness(&self, subject: &Subject) -> Option<u64> {
+        if subject.deadline.is_some_and(|deadline| deadline <= self.now_ms) {
+            return Some(u64::MAX);
+        }
+        if self.eviction.policy.volatile_only && subject.deadline.is_none() {
             return None;
         }
-        Some(match self.policy.rank? {
-            Rank::Lru => lru::Lru::coldness(self, meta, deadline, now_ms),
-            Rank::Lfu => lfu::Lfu::coldness(self, meta, deadline, now_ms),
-            Rank::Random => random::Random::coldness(self, meta, deadline, now_ms),
-            Rank::Ttl => ttl::Ttl::coldness(self, meta, deadline, now_ms),
+        Some(match self.eviction.policy.rank? {
+            Rank::Adaptive => adaptive::Adaptive::coldness(self, subject),
+            Rank::Lru => lru::Lru::coldness(self, subject),
+            Rank::Lfu => lfu::Lfu::coldness(self, subject),
+            Rank::Random => random::Random::coldness(self, subject),
+            Rank::Ttl => ttl::Ttl::coldness(self, subject),
+            Rank::Lrm => lrm::Lrm::coldness(self, subject),
+            Rank::Fifo => fifo::Fifo::coldness(self, subject),
+            Rank::Mru => mru::Mru::coldness(self, subject),
         })
     }
-
-    /// The access counter of an entry, decayed to now: what OBJECT FREQ answers.
-    pub fn frequency(&self, meta: u32, now_ms: u64) -> u8 {
-        lfu::decayed(self, meta, now_ms)
-    }
-}
-
-fn pack(now_ms: u64, counter: u8) -> u32 {
-    ((now_ms / 1000) as u32) << 8 | u32::from(counter)
-}
-
-/// Seconds since the entry was last used.
-pub fn idle_seconds(meta: u32, now_ms: u64) -> u32 {
-    ((now_ms / 1000) as u32).wrapping_sub(meta >> 8) & 0x00ff_ffff
 }
 
 /// A well-mixed number from a seed and a draw (the finaliser of SplitMix64).

@@ -1,16 +1,17 @@
 //! Random: every eligible entry is as good as the next.
 
-use super::{Eviction, Ranking, lru::Lru};
+use super::{Ranking, Scene, Subject, lru::Lru, mix};
 
 pub(super) struct Random;
 
 impl Ranking for Random {
-    fn on_hit(eviction: &Eviction, meta: u32, now_ms: u64, random: u64) -> u32 {
+    #[inline]
+    fn on_read(scene: &Scene<'_>, meta: u32, random: u64) -> u32 {
         // OBJECT IDLETIME answers under every policy but LFU.
-        Lru::on_hit(eviction, meta, now_ms, random)
+        Lru::on_read(scene, meta, random)
     }
 
-    fn coldness(_: &Eviction, _: u32, _: Option<u64>, _: u64) -> u64 {
-        0
+    fn coldness(_: &Scene<'_>, subject: &Subject) -> u64 {
+        mix(subject.random, 0) >> 1
     }
 }

@@ -1,16 +1,17 @@
 //! Time to live: the entry with the nearest deadline goes first.
 
-use super::{Eviction, Ranking, lru::Lru};
+use super::{Ranking, Scene, Subject, lru::Lru};
 
 pub(super) struct Ttl;
 
 impl Ranking for Ttl {
-    fn on_hit(eviction: &Eviction, meta: u32, now_ms: u64, random: u64) -> u32 {
+    #[inline]
+    fn on_read(scene: &Scene<'_>, meta: u32, random: u64) -> u32 {
         // OBJECT IDLETIME answers under every policy but LFU.
-        Lru::on_hit(eviction, meta, now_ms, random)
+        Lru::on_read(scene, meta, random)
     }
 
-    fn coldness(_: &Eviction, _: u32, deadline: Option<u64>, _: u64) -> u64 {
-        deadline.map_or(0, |deadline| u64::MAX - deadline)
+    fn coldness(_: &Scene<'_>, subject: &Subject) -> u64 {
+        subject.deadline.map_or(0, |deadline| u64::MAX - deadline)
     }
 }

@@ -34,7 +34,7 @@ const FIRST: usize = 64;
 pub(super) struct Place {
     bucket: u32,
     lane: u8,
-    handle: Handle,
+    pub(super) handle: Handle,
     base: NonNull<u8>,
 }
 

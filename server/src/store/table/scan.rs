@@ -1,6 +1,7 @@
 //! Walking a table in an order that growth does not disturb, and drawing entries at random.
 
 use super::super::arena::Handle;
+use super::bucket::prefetch;
 use super::{Place, Table};
 
 /// Where in the order of a scan a hash comes.
@@ -37,6 +38,39 @@ impl Table {
         }
         let step = 1u32 << (32 - bits);
         (cursor & !(step - 1)).checked_add(step)
+    }
+
+    /// The entry of a block, if it still stands in the bucket at `cursor`.
+    pub(in crate::store) fn place_of(&self, cursor: u32, handle: u32) -> Option<Place> {
+        let handle = Handle::new(handle)?;
+        let mut number = self.home(u64::from(cursor.reverse_bits()));
+        loop {
+            let handles = &self.bucket(number).handles;
+            if let Some(lane) = handles.iter().position(|&raw| raw == handle.get()) {
+                return Some(self.place(number, lane, handle));
+            }
+            number = self.next(number)?;
+        }
+    }
+
+    /// Asks the cache for the entries of the bucket at `cursor`, and for the bucket after it.
+    pub(in crate::store) fn prefetch_walk(&self, cursor: u32) {
+        let home = self.home(u64::from(cursor.reverse_bits()));
+        for handle in self.bucket(home).handles.iter().filter_map(|&raw| Handle::new(raw)) {
+            prefetch(self.arena.block(handle).as_ptr());
+        }
+        let bits = self.bits_of(home);
+        let next = 1u32
+            .checked_shl(32 - bits)
+            .map_or(0, |step| (cursor & !(step - 1)).wrapping_add(step));
+        prefetch(self.bucket(self.home(u64::from(next.reverse_bits()))));
+    }
+
+    /// Asks the cache for a block, if it still belongs to the bucket at `cursor`.
+    pub(in crate::store) fn prefetch_handle(&self, cursor: u32, handle: u32) {
+        if let Some(place) = self.place_of(cursor, handle) {
+            prefetch(self.arena.block(place.handle).as_ptr());
+        }
     }
 
     /// Whether `cursor` stands at the beginning of its bucket. If it does not, the bucket was merged from

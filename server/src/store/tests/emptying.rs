@@ -123,7 +123,13 @@ fn by_drawing_expired_keys_at_random() {
 
 #[test]
 fn by_eviction() {
-    for name in ["allkeys-lru", "allkeys-lfu", "allkeys-random", "volatile-ttl"] {
+    for name in [
+        "allkeys-lru",
+        "allkeys-random",
+        "allkeys-adaptive",
+        "volatile-ttl",
+        "volatile-adaptive",
+    ] {
         let eviction = Eviction {
             policy: name.parse().expect("a policy"),
             ..Eviction::default()

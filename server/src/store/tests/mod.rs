@@ -2,7 +2,9 @@
 
 mod emptying;
 mod growth;
+mod hit_ratio;
 mod model;
+mod policies;
 mod room;
 mod sharing;
 mod walking;

@@ -1,0 +1,276 @@
+//! What `adaptive` learns: how likely entries of one frequency and age are to be read soon.
+//!
+//! Cells of frequency class x age class. For each, two counts: how many entries of the cell the walk for victims came
+//! across, which is a fair sample of what is in the cache, and how many reads hit an entry of the cell. Their quotient
+//! is proportional to the hazard, the rate at which such entries are read. (It is the estimator of survival
+//! analysis, events over exposure: entries that live on are counted as well as those that were hit or went, so a cache
+//! that hardly evicts learns as truly as a busy one.) The value of a cell is the mean hazard over the next two turns
+//! of an entry's life, so that an entry is kept whose time is yet to come, as in a loop.
+//!
+//! A stripe counts for itself, under its own lock, and adds its counts to the keyspace's now and then if nobody is
+//! just doing the same; there they are evaluated once there are about as many new samples as entries, and the old
+//! ones fade by a fifth. So a stripe of sixty large entries profits from what the others saw. Until there is enough
+//! to go by, and in cells that are seldom seen, a prior stands in: the hazard falls with age as 1 / (1 + turns), and rises
+//! with the square root of the frequency, as what was popular is not likely to stay quite as popular.
+//!
+//! Values are those at the beginning of an age class, and in between they are interpolated, so that among entries of
+//! one class the older go first where age matters.
+
+use super::clock::TURN;
+use std::sync::Mutex;
+
+/// Frequency classes: 1, up to 2, 4, 8, 16, 32, 64 reads.
+const CLASSES: usize = 7;
+/// Age classes, two per octave from a 32nd of a turn up to 128 turns.
+const AGES: usize = 24;
+const CELLS: usize = CLASSES * AGES;
+/// Ticks of the first age class.
+const FIRST: u32 = TURN / 32;
+/// How far ahead a value looks, in units of `FIRST`: two turns.
+const AHEAD: f32 = 64.0;
+/// How many samples the prior weighs.
+const PRIOR: f32 = 16.0;
+/// The age at which the prior is half of what it is for the youngest, in units of `FIRST`: a turn.
+const PRIOR_AGE: f32 = 32.0;
+/// What is left of counts when they are evaluated.
+const FADE: f32 = 0.8;
+/// Fewest and most new samples to evaluate; in between as many as there are entries.
+const SAMPLES: (usize, usize) = (2048, 1 << 20);
+/// Fewest and most samples that a stripe counts before it hands them in.
+const LOCAL: (usize, usize) = (32, 4096);
+
+/// The values' unit: 16ths of an octave.
+pub(super) const OCTAVE: i32 = 16;
+
+/// The cell of an entry by its frequency in quarters and its age in ticks.
+#[inline]
+pub(super) fn cell(frequency: u8, age: u32) -> usize {
+    let class = match frequency {
+        0..=4 => 0,
+        more => (more - 1).ilog2() as usize - 1,
+    };
+    let steps = age / FIRST;
+    let age = match steps {
+        0 | 1 => steps as usize,
+        _ => {
+            let octave = steps.ilog2();
+            2 * octave as usize + (steps >> (octave - 1) & 1) as usize
+        }
+    };
+    class * AGES + age.min(AGES - 1)
+}
+
+/// How far into its age class an entry of this age is, in 16ths.
+#[inline]
+fn progress(age: u32) -> i32 {
+    let steps = age / FIRST;
+    let shift = match steps {
+        0 | 1 => FIRST.ilog2(),
+        _ => steps.ilog2() - 1 + FIRST.ilog2(),
+    };
+    ((u64::from(age) << 4 >> shift) & 15) as i32
+}
+
+/// Where an age class begins, in units of `FIRST`.
+fn begins(age: usize) -> f32 {
+    match age {
+        0 | 1 => age as f32,
+        _ => ((2 + age % 2) << (age / 2 - 1)) as f32,
+    }
+}
+
+/// Logarithms of what entries of a cell are worth, in 16ths of an octave.
+type Values = [i16; CELLS];
+
+/// What a stripe has counted since it last handed its counts in, and the values it goes by.
+pub(super) struct Learner {
+    hits: [u32; CELLS],
+    seen: [u32; CELLS],
+    samples: usize,
+    values: Values,
+}
+
+impl Learner {
+    /// Knows what the keyspace knows.
+    pub(super) fn new(model: &Model) -> Learner {
+        let state = model.state.try_lock();
+        Learner {
+            hits: [0; CELLS],
+            seen: [0; CELLS],
+            samples: 0,
+            values: state.map_or_else(|_| State::default().values, |state| state.values),
+        }
+    }
+
+    /// A read hit an entry of a cell.
+    #[inline]
+    pub(super) fn hit(&mut self, cell: usize) {
+        self.hits[cell] = self.hits[cell].saturating_add(1);
+    }
+
+    /// The walk came across an entry of this frequency and age; returns its value.
+    #[inline]
+    pub(super) fn see(&mut self, frequency: u8, age: u32) -> i32 {
+        let cell = cell(frequency, age);
+        self.seen[cell] = self.seen[cell].saturating_add(1);
+        self.samples += 1;
+        let value = i32::from(self.values[cell]);
+        if cell % AGES + 1 == AGES {
+            return value;
+        }
+        value + (i32::from(self.values[cell + 1]) - value) * progress(age) / 16
+    }
+
+    /// Hands the counts in and takes the latest values, if it is time to and nobody else does; `entries` are those of
+    /// the stripe, of which there are `stripes`.
+    #[inline]
+    pub(super) fn share(&mut self, model: &Model, entries: usize, stripes: usize) {
+        if self.samples >= (entries / 4).clamp(LOCAL.0, LOCAL.1) {
+            self.hand_in(model, entries.saturating_mul(stripes));
+        }
+    }
+
+    fn hand_in(&mut self, model: &Model, entries: usize) {
+        // A lock held by a stripe's holder must not wait; a panic under it could only have spoilt counts.
+        let Ok(mut state) = model.state.try_lock() else { return };
+        state.new_samples += self.samples;
+        for cell in 0..CELLS {
+            state.hits[cell] += std::mem::take(&mut self.hits[cell]) as f32;
+            state.seen[cell] += std::mem::take(&mut self.seen[cell]) as f32;
+        }
+        self.samples = 0;
+        if state.new_samples >= entries.clamp(SAMPLES.0, SAMPLES.1) {
+            state.evaluate();
+        }
+        self.values = state.values;
+    }
+}
+
+/// What all stripes have learnt together.
+#[derive(Default)]
+pub(in crate::store) struct Model {
+    state: Mutex<State>,
+}
+
+struct State {
+    hits: [f32; CELLS],
+    seen: [f32; CELLS],
+    new_samples: usize,
+    values: Values,
+}
+
+impl Default for State {
+    fn default() -> State {
+        let mut state = State {
+            hits: [0.0; CELLS],
+            seen: [0.0; CELLS],
+            new_samples: 0,
+            values: [0; CELLS],
+        };
+        state.evaluate();
+        state
+    }
+}
+
+impl State {
+    fn evaluate(&mut self) {
+        self.new_samples = 0;
+        let prior = |cell: usize| {
+            let (class, age) = (cell / AGES, cell % AGES);
+            (class as f32 / 2.0).exp2() / (1.0 + begins(age) / PRIOR_AGE)
+        };
+        // Scaled so that the prior alone would have foreseen as many hits as there were.
+        let foreseen: f32 = (0..CELLS).map(|cell| self.seen[cell] * prior(cell)).sum();
+        let hits: f32 = self.hits.iter().sum();
+        let scale = if foreseen > 0.0 { hits.max(1.0) / foreseen } else { 1.0 };
+        for class in 0..CLASSES {
+            let mut hazard = [0.0; AGES];
+            for (age, hazard) in hazard.iter_mut().enumerate() {
+                let cell = class * AGES + age;
+                *hazard = (self.hits[cell] + PRIOR * scale * prior(cell)) / (self.seen[cell] + PRIOR);
+            }
+            for age in 0..AGES {
+                let mean = ahead(&hazard, age) / scale;
+                let value = mean.max(1e-30).log2() * OCTAVE as f32;
+                self.values[class * AGES + age] = value.clamp(-2000.0, 2000.0) as i16;
+            }
+        }
+        for count in self.hits.iter_mut().chain(&mut self.seen) {
+            *count *= FADE;
+        }
+    }
+}
+
+/// The mean hazard over the time that lies ahead of an entry at the beginning of an age class.
+fn ahead(hazard: &[f32; AGES], age: usize) -> f32 {
+    let from = begins(age);
+    let to = from + AHEAD;
+    let mut sum = 0.0;
+    for (at, rate) in hazard.iter().enumerate().skip(age) {
+        let end = if at + 1 == AGES { f32::MAX } else { begins(at + 1) };
+        let (begin, end) = (begins(at).max(from), end.min(to));
+        if begin >= to {
+            break;
+        }
+        sum += rate * (end - begin);
+    }
+    sum / AHEAD
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_follow_frequency_and_age() {
+        let mut last = 0;
+        for age in 0..200 * TURN {
+            let at = cell(4, age);
+            assert!(at == last || at == last + 1, "no age class is skipped");
+            assert!(at + 1 == AGES || (age / FIRST) as f32 >= begins(at) && ((age / FIRST) as f32) < begins(at + 1));
+            last = at;
+        }
+        assert_eq!(last, AGES - 1);
+        let classes: Vec<usize> = [0, 4, 5, 8, 9, 16, 64, 128, 255]
+            .map(|frequency| cell(frequency, 0) / AGES)
+            .to_vec();
+        assert_eq!(classes, [0, 0, 1, 1, 2, 2, 4, 5, 6]);
+    }
+
+    #[test]
+    fn what_is_read_often_is_worth_more_and_what_is_never_read_sinks() {
+        let model = Model::default();
+        let mut learner = Learner::new(&model);
+        let (young, old, frequent) = ((4, 0), (4, 2 * TURN), (16, 2 * TURN));
+        let mut value = |(frequency, age)| learner.see(frequency, age);
+        assert!(value(frequent) > value(old) && value(young) > value(old));
+        // A loop: what is young is not read, what is two turns old is.
+        for _ in 0..20 {
+            for _ in 0..1000 {
+                for (frequency, age) in (0..CELLS).map(|cell| (cell / AGES, cell % AGES)) {
+                    learner.see(4 << frequency.min(5), begins(age) as u32 * FIRST);
+                }
+                learner.hit(cell(4, 2 * TURN));
+            }
+            learner.share(&model, 1000, 1);
+        }
+        let (younger, later) = (learner.see(4, TURN / 4), learner.see(4, 3 * TURN / 2));
+        assert!(
+            later > younger + OCTAVE,
+            "{later} against {younger}: nearer to the age at which it is read"
+        );
+        assert!(learner.see(4, 2 * TURN) > learner.see(16, 2 * TURN) + 2 * OCTAVE);
+    }
+
+    #[test]
+    fn values_go_over_smoothly_from_class_to_class() {
+        let mut learner = Learner::new(&Model::default());
+        let values: Vec<i32> = (0..40 * TURN).map(|age| learner.see(4, age)).collect();
+        assert!(
+            values
+                .windows(2)
+                .all(|pair| pair[0] >= pair[1] && pair[0] - pair[1] <= 2)
+        );
+        assert!(values[0] - values[40 * TURN as usize - 1] > 4 * OCTAVE);
+    }
+}
