@@ -14,7 +14,7 @@ use Compare::{Exact, Near, Sorted, Type};
 
 /// `(weight, how to compare, template)`. Placeholders: K key, V value, I integer, F far TTL,
 /// S far second, M far millisecond, O offset, X index, B bit, P pattern, D database, W bitfield type,
-/// Q float, L bytes that may be large.
+/// Q float, L bytes that may be large; `+name` some words of the soup of that name.
 const TEMPLATES: &[(usize, Compare, &str)] = &[
     (30, Exact, "SET K V"),
     (3, Exact, "SET K L"),
@@ -119,6 +119,119 @@ const TEMPLATES: &[(usize, Compare, &str)] = &[
     (1, Exact, "UNWATCH"),
     (1, Exact, "RESET"),
     (1, Exact, "FLUSHDB"),
+    (10, Exact, "SET K V +set"),
+    (4, Exact, "GETEX K +getex"),
+    (4, Exact, "EXPIRE K F +expire"),
+    (3, Exact, "PEXPIREAT K M +expire"),
+    (3, Exact, "COPY K K +copy"),
+    (3, Exact, "LCS K K +lcs"),
+    (6, Exact, "BITFIELD K +bitfield"),
+    (2, Exact, "BITFIELD_RO K +bitfield"),
+    (2, Exact, "BITOP +bitop K K K"),
+    (2, Sorted, "SCAN 0 COUNT 100000 +scan"),
+    (2, Exact, "OBJECT +object K"),
+    (2, Exact, "COMMAND GETKEYS SET K V +set"),
+    (2, Exact, "COMMAND GETKEYSANDFLAGS SET K V +set"),
+    (2, Exact, "COMMAND GETKEYSANDFLAGS BITFIELD K +bitfield"),
+    (1, Exact, "COMMAND GETKEYS +any"),
+    (2, Exact, "+any"),
+    (1, Exact, "DEBUG DIGEST-VALUE K K"),
+    (1, Exact, "DEBUG DIGEST"),
+    (1, Exact, "CLIENT GETNAME"),
+    (1, Exact, "CLIENT SETNAME V"),
+    (1, Exact, "FLUSHALL +flush"),
+    (1, Exact, "WATCH K K K"),
+    (1, Exact, "SETBIT K O B"),
+    (1, Exact, "SETRANGE K X V"),
+    (1, Exact, "GETRANGE K I I"),
+    (1, Exact, "SUBSTR K I X"),
+    (1, Exact, "BITCOUNT K I I"),
+    (1, Exact, "BITPOS K B I I"),
+    (1, Exact, "SETBIT K X B"),
+    (2, Exact, "INCRBYFLOAT K V"),
+    (2, Exact, "INCRBY K V"),
+];
+
+/// Words that options are made of: their names, operands that may follow them, and what may not.
+const SOUPS: &[(&str, &[&str])] = &[
+    (
+        "set",
+        &[
+            "NX", "XX", "GET", "get", "KEEPTTL", "EX F", "PX F", "EXAT S", "PXAT M", "EX", "PX 0", "EX -1", "nx",
+            "PERSIST", "x",
+        ],
+    ),
+    (
+        "getex",
+        &[
+            "PERSIST", "EX F", "PX F", "EXAT S", "PXAT M", "EX", "PX 0", "KEEPTTL", "persist", "x", "PXAT 1",
+        ],
+    ),
+    ("expire", &["NX", "XX", "GT", "LT", "gt", "lt", "x"]),
+    ("copy", &["REPLACE", "DB D", "DB", "replace", "DB abc", "x", "DB -1"]),
+    (
+        "lcs",
+        &["LEN", "IDX", "MINMATCHLEN X", "WITHMATCHLEN", "MINMATCHLEN", "idx", "x"],
+    ),
+    (
+        "bitfield",
+        &[
+            "GET W O",
+            "SET W O I",
+            "INCRBY W O I",
+            "OVERFLOW WRAP",
+            "OVERFLOW SAT",
+            "OVERFLOW FAIL",
+            "GET W #X",
+            "SET W #O I",
+            "OVERFLOW x",
+            "GET u64 0",
+            "GET W",
+            "INCRBY W O V",
+            "get i64 O",
+            "SET u63 O I",
+            "INCRBY i64 O I",
+        ],
+    ),
+    ("bitop", &["AND", "OR", "XOR", "NOT", "and", "x"]),
+    (
+        "scan",
+        &[
+            "MATCH P",
+            "TYPE string",
+            "TYPE x",
+            "COUNT 100000",
+            "COUNT 0",
+            "COUNT",
+            "x",
+            "match P",
+        ],
+    ),
+    ("object", &["ENCODING", "encoding", "x", "HELP"]),
+    ("flush", &["SYNC", "ASYNC", "x", "sync"]),
+    (
+        "any",
+        &[
+            "GET K",
+            "SET K",
+            "MSET K V",
+            "DEL K",
+            "K V",
+            "V",
+            "BITOP AND K",
+            "OBJECT ENCODING K",
+            "EXEC",
+            "PING V",
+            "ECHO V",
+            "SELECT D",
+            "MEMORY NOSUCH",
+            "CLIENT NOSUCH",
+            "get K",
+            "TYPE K",
+            "SWAPDB D D",
+            "ExIsTs K",
+        ],
+    ),
 ];
 
 /// Arguments that commands must refuse or survive; none of them makes a deadline that is near.
@@ -135,6 +248,21 @@ const ODD: &[&str] = &[
     "NX",
     "*",
     "\r\n",
+    "+1",
+    "-0",
+    "007",
+    "1e2",
+    "0x10",
+    "inf",
+    "-nan",
+    "18446744073709551615",
+    "-9223372036854775809",
+    "99999999999999999999999999",
+    "4294967296",
+    "1\0",
+    "(",
+    "\"",
+    "%s%n",
 ];
 
 struct Generator {
@@ -161,7 +289,16 @@ impl Generator {
 
     fn command(&mut self) -> Command {
         let (compare, template) = self.template();
-        let mut args: Vec<Vec<u8>> = template.split(' ').map(|word| self.argument(word)).collect();
+        let mut args: Vec<Vec<u8>> = Vec::new();
+        for word in template.split(' ') {
+            match word.strip_prefix('+') {
+                Some(soup) => self.soup(soup, &mut args),
+                None => args.push(self.argument(word)),
+            }
+        }
+        if args.is_empty() {
+            args.push(b"PING".to_vec());
+        }
         // Redis 7.2 looks at these arguments before it looks for the key (known: bits-arguments-first).
         // What SCAN makes of a cursor that it did not give is undefined.
         let checks_late = ["BITPOS", "BITCOUNT", "SCAN"]
@@ -183,6 +320,15 @@ impl Generator {
             _ => {}
         }
         Command { args, compare }
+    }
+
+    /// Appends up to four of a soup's words, with their operands.
+    fn soup(&mut self, name: &str, args: &mut Vec<Vec<u8>>) {
+        let (_, words) = SOUPS.iter().find(|soup| soup.0 == name).expect("a soup of this name");
+        for _ in 0..self.rng.below(5) {
+            let word = *self.rng.pick(words);
+            args.extend(word.split(' ').map(|word| self.argument(word)));
+        }
     }
 
     fn template(&mut self) -> (Compare, &'static str) {
@@ -250,7 +396,11 @@ impl Generator {
                 .pick(&["u8", "i5", "u1", "i64", "u63", "i13", "u32", "u64"])
                 .as_bytes()
                 .to_vec(),
-            literal => literal.as_bytes().to_vec(),
+            literal => match literal.strip_prefix('#') {
+                // BITFIELD's offsets in units of the type.
+                Some(kind) if !kind.is_empty() => [b"#", &self.argument(kind)[..]].concat(),
+                _ => literal.as_bytes().to_vec(),
+            },
         }
     }
 
