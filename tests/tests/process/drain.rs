@@ -81,7 +81,7 @@ fn a_peer_that_does_not_read_holds_up_the_end_for_shutdown_timeout_only() {
             .expect("the server reads");
         expect_within(PATIENCE, "replies wait for the peer", || {
             let waiting = server.info("client_recent_max_output_buffer");
-            waiting.is_some_and(|bytes| bytes.parse::<u64>().is_ok_and(|bytes| bytes > 1 << 20))
+            waiting.is_some_and(|bytes| bytes.parse::<u64>().is_ok_and(|bytes| bytes > 0))
         });
         let start = Instant::now();
         server.signal(signal);

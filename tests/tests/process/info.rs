@@ -112,12 +112,13 @@ fn fields_are_those_of_redis_and_numbers_where_redis_has_numbers() {
                 continue;
             }
             let listed = known.contains_key(field.as_str());
+            // A hexadecimal number: whether it looks like a decimal one is chance.
             match larder.get(title).and_then(|fields| fields.get(field)) {
                 None if !listed => problems.push(format!("{title}: no {field} ({value} in Redis)")),
                 Some(_) if listed => problems.push(format!(
                     "{field} is no difference any more: drop it from known-info.txt"
                 )),
-                Some(ours) if shape(value) != shape(ours) => {
+                Some(ours) if field != "redis_build_id" && shape(value) != shape(ours) => {
                     problems.push(format!("{field}: {value} in Redis, {ours} here"))
                 }
                 _ => {}
@@ -239,5 +240,8 @@ fn counters_of_info_count() {
     assert_eq!(rise[..4], [2.0, 1.0, 1.0, 1.0], "{fields:?}");
     assert!(rise[4] > 100.0, "{rise:?}");
     assert!(number("used_memory") > 0.0 && number("used_memory_rss") >= 1e6);
-    assert_eq!(number("connected_clients"), 2.0);
+    // This connection and the one that asks; one that has just asked may not be gone yet.
+    larder_tests::wait::expect_within(larder_tests::wait::PATIENCE, "two clients", || {
+        number("connected_clients") == 2.0
+    });
 }

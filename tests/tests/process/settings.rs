@@ -34,7 +34,7 @@ const SOURCES: &[(&str, &str, &str, &str, &str, &str)] = &[
     (
         "hash-max-listpack-entries",
         "LARDER_HASH_MAX_LISTPACK_ENTRIES",
-        "128",
+        "512",
         "501",
         "502",
         "503",
@@ -209,7 +209,7 @@ fn without_a_file_there_is_nothing_to_rewrite() {
 fn config_set_sets_all_or_nothing() {
     let refused: &[&[&str]] = &[
         &["maxclients", "50", "timeout", "abc", "slowlog-max-len", "9"],
-        &["timeout", "5", "slowlog-max-len", "9", "port", "1"],
+        &["timeout", "5", "slowlog-max-len", "9", "unixsocket", "x"],
         &["timeout", "5", "timeout", "6"],
         &["slowlog-max-len", "9", "maxmemory", "12xb"],
         &["slowlog-max-len", "9", "maxmemory-policy", "nosuch"],
