@@ -119,7 +119,7 @@ fn fields_are_those_of_redis_and_numbers_where_redis_has_numbers() {
                     "{field} is no difference any more: drop it from known-info.txt"
                 )),
                 Some(ours) if field != "redis_build_id" && shape(value) != shape(ours) => {
-                    problems.push(format!("{field}: {value} in Redis, {ours} here"))
+                    problems.push(format!("{field}: {value} in Redis, {ours} here"));
                 }
                 _ => {}
             }

@@ -84,7 +84,7 @@ fn check(name: &str, family: &Family) -> Result<(), String> {
     if family.kind == "counter" && !name.ends_with("_total") {
         return Err(format!("{name} is a counter and does not end in _total"));
     }
-    if family.kind != "gauge" && family.samples.values().any(|value| !(*value >= 0.0)) {
+    if family.kind != "gauge" && family.samples.values().any(|value| value.is_nan() || *value < 0.0) {
         return Err(format!("{name} counts below zero"));
     }
     if family.kind != "histogram" {
