@@ -6,6 +6,7 @@ mod http;
 mod info;
 mod logs;
 mod monitor;
+mod network;
 mod prometheus;
 mod settings;
 mod socket;

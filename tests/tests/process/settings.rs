@@ -339,3 +339,111 @@ fn config_resetstat_starts_the_counters_anew() {
         );
     }
 }
+
+/// Settings whose default is not Redis's, or is each server's own.
+const OTHER_DEFAULTS: &[(&str, &str)] = &[
+    ("maxmemory-policy", "a cache evicts"),
+    ("client-output-buffer-limit", "a peer that does not read is bounded"),
+    ("maxmemory-clients", "buffers of all peers together are bounded"),
+    ("bind", "only this machine, unless asked for"),
+    ("port", "chosen by the test"),
+    ("dir", "chosen by the test"),
+];
+
+fn every_setting(server: &Server) -> Vec<(String, String)> {
+    config(server, "*").into_iter().collect()
+}
+
+#[test]
+fn every_name_of_redis_is_known_and_has_redis_default_or_a_reason() {
+    // Without the harness's flags, which set some of them.
+    let bare = |kind| {
+        Server::launch(
+            kind,
+            &Launch {
+                args: &["--save", "3600 1 300 100 60 10000"],
+                file: Some("port {port}\n"),
+                bare: true,
+                ..Launch::default()
+            },
+        )
+    };
+    let (redis, larder) = (every_setting(&bare(Kind::Redis)), config(&bare(Kind::Larder), "*"));
+    let mut problems = Vec::new();
+    for (name, value) in redis {
+        let listed = OTHER_DEFAULTS.iter().any(|(other, _)| *other == name);
+        match larder.get(&name) {
+            None => problems.push(format!("{name} is unknown")),
+            Some(ours) if *ours != value && !listed => problems.push(format!("{name}: {value} in Redis, {ours} here")),
+            Some(ours) if *ours == value && listed => {
+                problems.push(format!("{name} is as in Redis: drop it from the list"))
+            }
+            _ => {}
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+}
+
+#[test]
+fn a_file_with_every_setting_of_redis_is_taken() {
+    let redis = Server::redis(&[]);
+    let mut file = String::new();
+    for (name, value) in every_setting(&redis) {
+        let several = ["bind", "save", "client-output-buffer-limit", "oom-score-adj-values"].contains(&name.as_str());
+        match name.as_str() {
+            "port" => file.push_str("port {port}\n"),
+            "bind" => file.push_str("bind 127.0.0.1\n"),
+            "dir" => {}
+            // A value of several words is several arguments.
+            _ if several && !value.is_empty() => file.push_str(&format!("{name} {value}\n")),
+            _ => file.push_str(&format!("{name} \"{value}\"\n")),
+        }
+    }
+    let before = config(&redis, "*");
+    drop(redis);
+    let server = larder(&Launch {
+        file: Some(&file),
+        bare: true,
+        ..Launch::default()
+    });
+    let after = config(&server, "*");
+    for (name, value) in &before {
+        if !["port", "bind", "dir"].contains(&name.as_str()) {
+            assert_eq!(after.get(name), Some(value), "{name}");
+        }
+    }
+}
+
+#[test]
+fn the_flags_that_people_type_for_redis_work() {
+    for kind in [Kind::Redis, Kind::Larder] {
+        let flags = "--maxmemory 1gb --maxmemory-policy allkeys-lru --maxclients 1000 --timeout 300 --tcp-keepalive 60 \
+            --requirepass secret --databases 4 --loglevel verbose --logfile node.log --appendonly no \
+            --protected-mode no --daemonize no --unixsocket node.sock --unixsocketperm 700";
+        let server = Server::start(kind, &flags.split_whitespace().collect::<Vec<_>>());
+        let mut conn = server.connect();
+        assert_eq!(conn.call("AUTH secret").text(), "OK", "{kind:?}");
+        for (name, value) in [
+            ("maxmemory", "1073741824"),
+            ("maxmemory-policy", "allkeys-lru"),
+            ("maxclients", "1000"),
+            ("timeout", "300"),
+            ("tcp-keepalive", "60"),
+            ("databases", "4"),
+            ("loglevel", "verbose"),
+            ("logfile", "node.log"),
+            ("save", ""),
+            ("appendonly", "no"),
+            ("protected-mode", "no"),
+            ("unixsocketperm", "700"),
+        ] {
+            let reply = conn.call(&format!("CONFIG GET {name}"));
+            assert_eq!(
+                reply.items().map(|pair| pair[1].text()),
+                Some(value.to_string()),
+                "{kind:?}: {name}"
+            );
+        }
+        assert!(server.dir().join("node.log").exists() && server.dir().join("node.sock").exists());
+    }
+}
