@@ -119,6 +119,7 @@ const TEMPLATES: &[(usize, Compare, &str)] = &[
     (1, Exact, "UNWATCH"),
     (1, Exact, "RESET"),
     (1, Exact, "FLUSHDB"),
+    (12, Exact, "JUNK +junk"),
     (10, Exact, "SET K V +set"),
     (4, Exact, "GETEX K +getex"),
     (4, Exact, "EXPIRE K F +expire"),
@@ -208,6 +209,13 @@ const SOUPS: &[(&str, &[&str])] = &[
         ],
     ),
     ("object", &["ENCODING", "encoding", "x"]),
+    (
+        "junk",
+        &[
+            "K", "K", "V", "I", "O", "X", "B", "Q", "D", "W", "P", "GET", "SET", "NX", "XX", "IDX", "LEN", "DB",
+            "REPLACE", "AND", "NOT", "#O", "K V", "K K",
+        ],
+    ),
     ("flush", &["SYNC", "ASYNC", "x", "sync"]),
     (
         "any",
@@ -232,6 +240,52 @@ const SOUPS: &[(&str, &[&str])] = &[
             "ExIsTs K",
         ],
     ),
+];
+
+/// Commands that take junk as arguments: those whose reply neither the clock nor chance decides.
+const JUNK: &[&str] = &[
+    "APPEND",
+    "BITFIELD",
+    "BITFIELD_RO",
+    "BITOP",
+    "COPY",
+    "DBSIZE",
+    "DECR",
+    "DECRBY",
+    "DEL",
+    "ECHO",
+    "EXISTS",
+    "GET",
+    "GETBIT",
+    "GETDEL",
+    "GETRANGE",
+    "GETSET",
+    "INCR",
+    "INCRBY",
+    "INCRBYFLOAT",
+    "LCS",
+    "MGET",
+    "MOVE",
+    "MSET",
+    "MSETNX",
+    "PERSIST",
+    "PING",
+    "RENAME",
+    "RENAMENX",
+    "SELECT",
+    "SETBIT",
+    "SETNX",
+    "SETRANGE",
+    "STRLEN",
+    "SUBSTR",
+    "SWAPDB",
+    "TOUCH",
+    "TYPE",
+    "UNLINK",
+    "UNWATCH",
+    "WATCH",
+    "get",
+    "mGet",
 ];
 
 /// Arguments that commands must refuse or survive; none of them makes a deadline that is near, or one that is
@@ -357,6 +411,7 @@ impl Generator {
                 2 => b"a key {tag} that is longer than most keys that people use ".repeat(5),
                 n => format!("k{}", n % 12).into_bytes(),
             },
+            "JUNK" => rng.pick(JUNK).as_bytes().to_vec(),
             "V" => self.value(),
             "L" => {
                 let length = rng.below(60_000);
@@ -421,6 +476,29 @@ impl Generator {
     }
 }
 
+/// A command as a client sends it: mostly as an array, sometimes inline, quoted in one of two ways.
+fn request(args: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let bytes: usize = args.iter().map(Vec::len).sum();
+    if bytes > 10_000 || !rng.chance(5) {
+        return encode(args);
+    }
+    let mut line = Vec::new();
+    for arg in args {
+        if !line.is_empty() {
+            line.extend_from_slice(b" ".repeat(1 + rng.below(2)).as_slice());
+        }
+        if !arg.is_empty() && arg.iter().all(u8::is_ascii_alphanumeric) {
+            line.extend_from_slice(arg);
+            continue;
+        }
+        line.push(b'"');
+        line.extend(arg.iter().flat_map(|byte| format!("\\x{byte:02x}").into_bytes()));
+        line.push(b'"');
+    }
+    line.extend_from_slice(rng.pick(&["\r\n", "\n"]).as_bytes());
+    line
+}
+
 /// Sends `bytes` in pieces, so that frames are cut anywhere.
 fn send_in_pieces(conn: &mut Conn, bytes: &[u8], rng: &mut Rng) {
     let mut rest = bytes;
@@ -454,7 +532,10 @@ fn run(seed: u64, commands: usize, resp3: bool) {
         let (conns, generator) = &mut clients[who];
         let most = if rng.chance(20) { 400 } else { 20 };
         let batch: Vec<Command> = (0..=rng.below(most)).map(|_| generator.command()).collect();
-        let bytes: Vec<u8> = batch.iter().flat_map(|command| encode(&command.args)).collect();
+        let bytes: Vec<u8> = batch
+            .iter()
+            .flat_map(|command| request(&command.args, &mut rng))
+            .collect();
         for conn in conns.iter_mut() {
             send_in_pieces(conn, &bytes, &mut rng);
         }
