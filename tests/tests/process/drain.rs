@@ -22,7 +22,7 @@ fn start(more: &[&str]) -> Server {
 
 /// Commands in one write, the first of which holds the worker up until the signal has come.
 fn batch_behind_a_sleep(count: usize) -> Vec<u8> {
-    let mut bytes = encode(&["DEBUG", "SLEEP", "1.5"]);
+    let mut bytes = encode(&["DEBUG", "SLEEP", "3"]);
     bytes.extend(encode(&["INCR", "n"]).repeat(count));
     // Larger would not be sure to arrive in one read.
     assert!(bytes.len() < 32 << 10);
@@ -41,7 +41,7 @@ fn drains_after(signal: &str) {
     std::thread::sleep(Duration::from_millis(300));
     server.signal(signal);
     let socket = server.dir().join(SOCKET);
-    expect_within(Duration::from_millis(900), "new connections are refused", || {
+    expect_within(Duration::from_secs(2), "new connections are refused", || {
         let refused = |error: std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
         Conn::open(server.port()).is_err_and(refused) && UnixStream::connect(&socket).is_err()
     });

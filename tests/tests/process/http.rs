@@ -169,10 +169,10 @@ fn healthz_and_readyz_say_how_it_is() {
     expect_within(PATIENCE, "ready again", || get(port, "/readyz").0 == 200);
 
     let mut conn = server.connect();
-    conn.send(&encode(&["DEBUG", "SLEEP", "2"])).expect("the server reads");
+    conn.send(&encode(&["DEBUG", "SLEEP", "4"])).expect("the server reads");
     std::thread::sleep(Duration::from_millis(200));
     server.signal("TERM");
-    expect_within(Duration::from_millis(1500), "not ready while it drains", || {
+    expect_within(Duration::from_secs(3), "not ready while it drains", || {
         get(port, "/readyz").0 == 503
     });
     assert_eq!(get(port, "/healthz").0, 200);
@@ -244,14 +244,14 @@ fn slow_and_half_requests_hold_up_nobody() {
         assert_eq!(get(port, "/healthz").0, 200);
         scrape(port);
         assert!(
-            start.elapsed() < Duration::from_secs(2),
+            start.elapsed() < Duration::from_secs(4),
             "{:?} beside half requests",
             start.elapsed()
         );
     }
     let start = Instant::now();
     assert_eq!(server.connect().call("PING").text(), "PONG");
-    assert!(start.elapsed() < Duration::from_millis(500), "{:?}", start.elapsed());
+    assert!(start.elapsed() < Duration::from_secs(2), "{:?}", start.elapsed());
     assert!(server.resident_bytes() < before + (16 << 20));
     // One that drips is cut off, not waited for.
     let mut slow = open(port);

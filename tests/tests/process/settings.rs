@@ -376,7 +376,7 @@ fn every_name_of_redis_is_known_and_has_redis_default_or_a_reason() {
             None => problems.push(format!("{name} is unknown")),
             Some(ours) if *ours != value && !listed => problems.push(format!("{name}: {value} in Redis, {ours} here")),
             Some(ours) if *ours == value && listed => {
-                problems.push(format!("{name} is as in Redis: drop it from the list"))
+                problems.push(format!("{name} is as in Redis: drop it from the list"));
             }
             _ => {}
         }
