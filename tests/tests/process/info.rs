@@ -245,3 +245,34 @@ fn counters_of_info_count() {
         number("connected_clients") == 2.0
     });
 }
+
+#[test]
+fn client_list_and_memory_stats_have_the_fields_of_redis() {
+    let [redis, larder] = [Server::redis(&[]), Server::larder(&[])].map(|server| {
+        let mut conn = server.connect();
+        conn.call("SET k v");
+        let line = conn.call("CLIENT INFO").text();
+        let client: Vec<String> = line
+            .split_whitespace()
+            .map(|word| word.split('=').next().unwrap_or_default().into())
+            .collect();
+        let stats = conn.call("MEMORY STATS");
+        let memory: Vec<String> = stats
+            .items()
+            .expect("a map")
+            .chunks(2)
+            .map(|pair| pair[0].text())
+            .collect();
+        [client, memory]
+    });
+    let missing = |at: usize| {
+        redis[at]
+            .iter()
+            .filter(|field| !larder[at].contains(field))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!((missing(0), missing(1)), (vec![], vec![]));
+    // In Redis's order, with what later versions added in between.
+    let common: Vec<&String> = larder[0].iter().filter(|field| redis[0].contains(field)).collect();
+    assert_eq!(common, redis[0].iter().collect::<Vec<_>>());
+}
