@@ -102,7 +102,10 @@ fn arguments(reply: Option<&Reply>) -> String {
                 "flags" => text.push_str(&format!("{:?} ", value.clone().sorted())),
                 // Shown to people only, and newer than 7.0's.
                 "display_text" | "since" | "deprecated_since" => {}
-                _ => text.push_str(&format!("{name}={:?} ", value)),
+                _ => match value.integer() {
+                    Some(number) => text.push_str(&format!("{name}={number} ")),
+                    None => text.push_str(&format!("{name}={} ", value.text())),
+                },
             }
         }
         text

@@ -275,6 +275,7 @@ fn a_scrape_while_the_node_is_busy_is_whole() {
     let (server, port) = start(&[]);
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
+        let _ends = super::together::Ends(&stop);
         for worker in 0..2 {
             let (stop, server) = (&stop, &server);
             scope.spawn(move || {

@@ -10,6 +10,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
+/// Ends the loops of a test's threads, also when the test fails: the scope waits for them.
+pub(super) struct Ends<'a>(pub(super) &'a AtomicBool);
+
+impl Drop for Ends<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
+    }
+}
+
 fn node() -> Server {
     Server::larder(&["--threads", "4"])
 }
@@ -180,6 +189,7 @@ fn scan_returns_what_stays_while_others_grow_and_shrink_the_table() {
     batch(&mut conn, &sets);
     let stop = AtomicBool::new(false);
     scope(|scope| {
+        let _ends = Ends(&stop);
         for writer in 0..2 {
             let (server, stop) = (&server, &stop);
             scope.spawn(move || {
@@ -241,6 +251,7 @@ fn flushes_under_load_leave_nothing_behind_and_break_nobody() {
     let before = server.resident_bytes();
     let stop = AtomicBool::new(false);
     scope(|scope| {
+        let _ends = Ends(&stop);
         for writer in 0..4 {
             let (server, stop) = (&server, &stop);
             scope.spawn(move || {
@@ -296,6 +307,7 @@ fn swapdb_under_load_is_one_moment() {
     }
     let stop = AtomicBool::new(false);
     scope(|scope| {
+        let _ends = Ends(&stop);
         for _ in 0..3 {
             let (server, stop) = (&server, &stop);
             scope.spawn(move || {
@@ -321,6 +333,7 @@ fn clients_that_are_killed_under_load_lose_no_order_and_leave_nothing() {
     let stop = AtomicBool::new(false);
     let (killed, counted) = (AtomicUsize::new(0), AtomicUsize::new(0));
     scope(|scope| {
+        let _ends = Ends(&stop);
         for worker in 0..6 {
             let (server, stop, killed, counted) = (&server, &stop, &killed, &counted);
             scope.spawn(move || {
@@ -366,6 +379,7 @@ fn a_pause_under_load_stops_writes_and_lets_reads_go_on() {
     let reads = AtomicUsize::new(0);
     let sum = AtomicUsize::new(0);
     scope(|scope| {
+        let _ends = Ends(&stop);
         for _ in 0..3 {
             let (server, stop, sum) = (&server, &stop, &sum);
             scope.spawn(move || {
@@ -405,6 +419,7 @@ fn settings_that_change_under_load_break_nobody() {
     let server = node();
     let stop = AtomicBool::new(false);
     scope(|scope| {
+        let _ends = Ends(&stop);
         for client in 0..4 {
             let (server, stop) = (&server, &stop);
             scope.spawn(move || {
