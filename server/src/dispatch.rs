@@ -222,10 +222,11 @@ fn reject_unknown(scene: &mut Scene<'_>, args: Args<'_>, unknown: Unknown) {
         Unknown::Command => {
             let mut shown = String::new();
             for arg in args.iter().skip(1) {
-                if shown.len() >= MAX_SHOWN_ARGS {
+                // A character stands for a byte, whatever it takes as UTF-8.
+                let room = MAX_SHOWN_ARGS.saturating_sub(shown.chars().count());
+                if room == 0 {
                     break;
                 }
-                let room = MAX_SHOWN_ARGS - shown.len();
                 shown += &format!("'{}' ", shown_bytes(&arg[..arg.len().min(room)]));
             }
             let text = format!(

@@ -33,6 +33,21 @@ pub struct Server {
     dir: TempDir,
 }
 
+/// How to start a [`Server`] otherwise than with flags alone.
+///
+/// In `env` and `file`, `{port}` stands for the server's port.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Launch<'a> {
+    /// Flags, after the usual ones.
+    pub args: &'a [&'a str],
+    /// Variables of the environment.
+    pub env: &'a [(&'a str, &'a str)],
+    /// The text of a configuration file, `larder.conf` in the server's directory; none if `None`.
+    pub file: Option<&'a str>,
+    /// Leave out the usual flags, so that file and environment decide; they must give the port.
+    pub bare: bool,
+}
+
 impl Server {
     /// Starts the server under test with `args` after the ones every test wants.
     ///
@@ -55,18 +70,32 @@ impl Server {
     /// # Panics
     /// If it does not start; the message has its output.
     pub fn start(kind: Kind, args: &[&str]) -> Self {
+        Self::launch(
+            kind,
+            &Launch {
+                args,
+                ..Launch::default()
+            },
+        )
+    }
+
+    /// Starts a server of `kind` with a file, an environment, or without the usual flags.
+    ///
+    /// # Panics
+    /// If it does not start; the message has its output.
+    pub fn launch(kind: Kind, launch: &Launch<'_>) -> Self {
         let mut failures = String::new();
         // Another process may take the port between the look and the start, so try a few.
         for _ in 0..5 {
-            match Self::try_start(kind, args) {
+            match Self::try_start(kind, launch) {
                 Ok(server) => return server,
                 Err(why) => failures.push_str(&why),
             }
         }
-        panic!("{kind:?} does not start with {args:?}:\n{failures}");
+        panic!("{kind:?} does not start with {launch:?}:\n{failures}");
     }
 
-    fn try_start(kind: Kind, args: &[&str]) -> Result<Self, String> {
+    fn try_start(kind: Kind, launch: &Launch<'_>) -> Result<Self, String> {
         let program = program(kind)?;
         let dir = TempDir::with_prefix("larder-test-").map_err(|error| format!("no temp dir: {error}"))?;
         let port = free_port();
@@ -79,19 +108,32 @@ impl Server {
         for (name, _) in ours {
             command.env_remove(name);
         }
-        command
-            .args([
+        let number = port.to_string();
+        if let Some(text) = launch.file {
+            let path = dir.path().join("larder.conf");
+            fs::write(&path, text.replace("{port}", &number)).map_err(|error| error.to_string())?;
+            command.arg(path);
+        }
+        if !launch.bare {
+            let usual = [
                 "--port",
-                &port.to_string(),
+                &number,
                 "--bind",
                 "127.0.0.1",
                 "--save",
                 "",
                 "--appendonly",
                 "no",
-            ])
-            .args(["--enable-debug-command", "yes", "--maxmemory-policy", "noeviction"])
-            .args(args)
+            ];
+            command
+                .args(usual)
+                .args(["--enable-debug-command", "yes", "--maxmemory-policy", "noeviction"]);
+        }
+        for (name, value) in launch.env {
+            command.env(name, value.replace("{port}", &number));
+        }
+        command
+            .args(launch.args)
             .current_dir(dir.path())
             .stdin(Stdio::null())
             .stdout(log)
@@ -115,6 +157,17 @@ impl Server {
     pub fn wait_exit(&mut self) -> Option<i32> {
         wait_until(PATIENCE, || self.has_exited());
         self.child.try_wait().ok().flatten().and_then(|status| status.code())
+    }
+
+    /// Sends a signal such as `TERM`.
+    ///
+    /// # Panics
+    /// If the process has been waited for.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill")
+            .args([&format!("-{name}"), &self.pid().to_string()])
+            .status();
+        assert!(status.is_ok_and(|status| status.success()), "kill -{name}");
     }
 
     fn answers(&self) -> bool {

@@ -6,5 +6,6 @@ mod decoder;
 mod hitratio;
 mod hostile;
 mod memory;
+mod process;
 mod style;
 mod times_to_live;

@@ -10,15 +10,16 @@ use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue};
 use hyper::service::service_fn;
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tokio::sync::Semaphore;
+use tokio::task::AbortHandle;
 
-/// Connections served at once; further ones wait to be accepted.
+/// Connections served at once; a further one takes the place of the oldest, which has had the most time.
 const MAX_CONNECTIONS: usize = 64;
 /// How long a client may take to send its request.
 const REQUEST_TIME: Duration = Duration::from_secs(5);
@@ -36,17 +37,21 @@ const TEXT_TYPE: &str = "text/plain; charset=utf-8";
 ///
 /// # Errors
 /// A listener that the runtime cannot take over.
-pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) -> io::Result<()> {
+pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) -> io::Result<Infallible> {
     let listener = tokio::net::TcpListener::from_std(listener)?;
-    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
-    while let Ok(permit) = Arc::clone(&room).acquire_owned().await {
+    let mut open: VecDeque<AbortHandle> = VecDeque::with_capacity(MAX_CONNECTIONS);
+    loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                let node = Arc::clone(&node);
-                tokio::spawn(async move {
-                    let _ = tokio::time::timeout(CONNECTION_TIME, converse(node, stream)).await;
-                    drop(permit);
-                });
+                open.retain(|connection| !connection.is_finished());
+                if open.len() >= MAX_CONNECTIONS
+                    && let Some(oldest) = open.pop_front()
+                {
+                    // Whoever sends half requests must not keep a scraper out.
+                    oldest.abort();
+                }
+                let served = tokio::time::timeout(CONNECTION_TIME, converse(Arc::clone(&node), stream));
+                open.push_back(tokio::spawn(served).abort_handle());
             }
             Err(error) => {
                 tracing::warn!(%error, "could not accept a connection on the metrics port");
@@ -54,7 +59,6 @@ pub(crate) async fn serve(node: Arc<Node>, listener: TcpListener) -> io::Result<
             }
         }
     }
-    Ok(())
 }
 
 async fn converse(node: Arc<Node>, stream: TcpStream) {

@@ -147,6 +147,38 @@ fn redis_cli_measures_latency() {
 }
 
 #[test]
+fn latency_histogram_counts_calls_in_buckets_that_double() {
+    with_both(&[], |server| {
+        let mut conn = server.connect();
+        conn.call("CONFIG RESETSTAT");
+        for _ in 0..500 {
+            conn.call("SET k v");
+            conn.call("GET k");
+        }
+        let text = cli(server, &["LATENCY", "HISTOGRAM", "set", "get", "nosuch"]);
+        let lines: Vec<&str> = text.lines().collect();
+        for command in ["set", "get"] {
+            let at = lines
+                .iter()
+                .position(|line| *line == command)
+                .unwrap_or_else(|| panic!("no {command}: {text}"));
+            assert_eq!(lines[at + 1..at + 4], ["calls", "500", "histogram_usec"], "{text}");
+            let numbers = lines[at + 4..]
+                .iter()
+                .map_while(|line| line.parse::<u64>().ok())
+                .collect::<Vec<_>>();
+            let (bounds, counts): (Vec<u64>, Vec<u64>) = numbers.chunks(2).map(|pair| (pair[0], pair[1])).unzip();
+            assert!(
+                bounds.is_sorted() && counts.is_sorted() && counts.last() == Some(&500),
+                "{text}"
+            );
+            assert!(bounds.windows(2).all(|pair| pair[1] >= 2 * pair[0]), "{text}");
+        }
+        assert!(!text.contains("nosuch"), "{text}");
+    });
+}
+
+#[test]
 fn redis_cli_pipe_loads_many_commands() {
     with_both(&[], |server| {
         let commands: Vec<u8> = (0..50_000)

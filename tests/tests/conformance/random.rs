@@ -14,7 +14,7 @@ use Compare::{Exact, Near, Sorted, Type};
 
 /// `(weight, how to compare, template)`. Placeholders: K key, V value, I integer, F far TTL,
 /// S far second, M far millisecond, O offset, X index, B bit, P pattern, D database, W bitfield type,
-/// Q float, L bytes that may be large.
+/// Q float, L bytes that may be large; `+name` some words of the soup of that name.
 const TEMPLATES: &[(usize, Compare, &str)] = &[
     (30, Exact, "SET K V"),
     (3, Exact, "SET K L"),
@@ -119,9 +119,177 @@ const TEMPLATES: &[(usize, Compare, &str)] = &[
     (1, Exact, "UNWATCH"),
     (1, Exact, "RESET"),
     (1, Exact, "FLUSHDB"),
+    (12, Exact, "JUNK +junk"),
+    (10, Exact, "SET K V +set"),
+    (4, Exact, "GETEX K +getex"),
+    (4, Exact, "EXPIRE K F +expire"),
+    (3, Exact, "PEXPIREAT K M +expire"),
+    (3, Exact, "COPY K K +copy"),
+    (3, Exact, "LCS K K +lcs"),
+    (6, Exact, "BITFIELD K +bitfield"),
+    (2, Exact, "BITFIELD_RO K +bitfield"),
+    (2, Exact, "BITOP +bitop K K K"),
+    (2, Sorted, "SCAN 0 COUNT 100000 +scan"),
+    (2, Exact, "OBJECT +object K"),
+    (2, Exact, "COMMAND GETKEYS SET K V +set"),
+    (2, Exact, "COMMAND GETKEYSANDFLAGS SET K V +set"),
+    (2, Exact, "COMMAND GETKEYSANDFLAGS BITFIELD K +bitfield"),
+    (1, Exact, "COMMAND GETKEYS +any"),
+    (2, Exact, "+any"),
+    (1, Exact, "DEBUG DIGEST-VALUE K K"),
+    (1, Exact, "DEBUG DIGEST"),
+    (1, Exact, "CLIENT GETNAME"),
+    (1, Exact, "CLIENT SETNAME V"),
+    (1, Exact, "FLUSHALL +flush"),
+    (1, Exact, "WATCH K K K"),
+    (1, Exact, "SETBIT K O B"),
+    (1, Exact, "SETRANGE K X V"),
+    (1, Exact, "GETRANGE K I I"),
+    (1, Exact, "SUBSTR K I X"),
+    (1, Exact, "BITCOUNT K I I"),
+    (1, Exact, "BITPOS K B I I"),
+    (1, Exact, "SETBIT K X B"),
+    (2, Exact, "INCRBYFLOAT K V"),
+    (2, Exact, "INCRBY K V"),
 ];
 
-/// Arguments that commands must refuse or survive; none of them makes a deadline that is near.
+/// Words that options are made of: their names, operands that may follow them, and what may not.
+const SOUPS: &[(&str, &[&str])] = &[
+    (
+        "set",
+        &[
+            "NX", "XX", "GET", "get", "KEEPTTL", "EX F", "PX F", "EXAT S", "PXAT M", "EX", "PX 0", "EX -1", "nx",
+            "PERSIST", "x",
+        ],
+    ),
+    (
+        "getex",
+        &[
+            "PERSIST", "EX F", "PX F", "EXAT S", "PXAT M", "EX", "PX 0", "KEEPTTL", "persist", "x", "PXAT 1",
+        ],
+    ),
+    ("expire", &["NX", "XX", "GT", "LT", "gt", "lt", "x"]),
+    ("copy", &["REPLACE", "DB D", "DB", "replace", "DB abc", "x", "DB -1"]),
+    (
+        "lcs",
+        &["LEN", "IDX", "MINMATCHLEN X", "WITHMATCHLEN", "MINMATCHLEN", "idx", "x"],
+    ),
+    (
+        "bitfield",
+        &[
+            "GET W O",
+            "SET W O I",
+            "INCRBY W O I",
+            "OVERFLOW WRAP",
+            "OVERFLOW SAT",
+            "OVERFLOW FAIL",
+            "GET W #X",
+            "SET W #O I",
+            "OVERFLOW x",
+            "GET u64 0",
+            "GET W",
+            "INCRBY W O V",
+            "get i64 O",
+            "SET u63 O I",
+            "INCRBY i64 O I",
+        ],
+    ),
+    ("bitop", &["AND", "OR", "XOR", "NOT", "and", "x"]),
+    (
+        "scan",
+        &[
+            "MATCH P",
+            "TYPE string",
+            "TYPE x",
+            "COUNT 100000",
+            "COUNT 0",
+            "COUNT",
+            "x",
+            "match P",
+        ],
+    ),
+    ("object", &["ENCODING", "encoding", "x"]),
+    (
+        "junk",
+        &[
+            "K", "K", "V", "I", "O", "X", "B", "Q", "D", "W", "P", "GET", "SET", "NX", "XX", "IDX", "LEN", "DB",
+            "REPLACE", "AND", "NOT", "#O", "K V", "K K",
+        ],
+    ),
+    ("flush", &["SYNC", "ASYNC", "x", "sync"]),
+    (
+        "any",
+        &[
+            "GET K",
+            "SET K",
+            "MSET K V",
+            "DEL K",
+            "K V",
+            "V",
+            "BITOP AND K",
+            "OBJECT ENCODING K",
+            "EXEC",
+            "PING V",
+            "ECHO V",
+            "SELECT D",
+            "MEMORY NOSUCH",
+            "CLIENT NOSUCH",
+            "get K",
+            "TYPE K",
+            "SWAPDB D D",
+            "ExIsTs K",
+        ],
+    ),
+];
+
+/// Commands that take junk as arguments: those whose reply neither the clock nor chance decides.
+const JUNK: &[&str] = &[
+    "APPEND",
+    "BITFIELD",
+    "BITFIELD_RO",
+    "BITOP",
+    "COPY",
+    "DBSIZE",
+    "DECR",
+    "DECRBY",
+    "DEL",
+    "ECHO",
+    "EXISTS",
+    "GET",
+    "GETBIT",
+    "GETDEL",
+    "GETRANGE",
+    "GETSET",
+    "INCR",
+    "INCRBY",
+    "INCRBYFLOAT",
+    "LCS",
+    "MGET",
+    "MOVE",
+    "MSET",
+    "MSETNX",
+    "PERSIST",
+    "PING",
+    "RENAME",
+    "RENAMENX",
+    "SELECT",
+    "SETBIT",
+    "SETNX",
+    "SETRANGE",
+    "STRLEN",
+    "SUBSTR",
+    "SWAPDB",
+    "TOUCH",
+    "TYPE",
+    "UNLINK",
+    "UNWATCH",
+    "WATCH",
+    "get",
+    "mGet",
+];
+
+/// Arguments that commands must refuse or survive; none of them makes a deadline that is near, or one that is
+/// past: when Redis reclaims a key stored so is up to its clock.
 const ODD: &[&str] = &[
     "",
     "abc",
@@ -135,6 +303,21 @@ const ODD: &[&str] = &[
     "NX",
     "*",
     "\r\n",
+    "+1",
+    "-0",
+    "007",
+    "1e2",
+    "0x10",
+    "inf",
+    "-nan",
+    "18446744073709551615",
+    "-9223372036854775809",
+    "99999999999999999999999999",
+    "4294967296000000",
+    "1\0",
+    "(",
+    "\"",
+    "%s%n",
 ];
 
 struct Generator {
@@ -161,10 +344,20 @@ impl Generator {
 
     fn command(&mut self) -> Command {
         let (compare, template) = self.template();
-        let mut args: Vec<Vec<u8>> = template.split(' ').map(|word| self.argument(word)).collect();
+        let mut args: Vec<Vec<u8>> = Vec::new();
+        for word in template.split(' ') {
+            match word.strip_prefix('+') {
+                Some(soup) => self.soup(soup, &mut args),
+                None => args.push(self.argument(word)),
+            }
+        }
+        if args.is_empty() {
+            args.push(b"PING".to_vec());
+        }
         // Redis 7.2 looks at these arguments before it looks for the key (known: bits-arguments-first).
         // What SCAN makes of a cursor that it did not give is undefined.
-        let checks_late = ["BITPOS", "BITCOUNT", "SCAN"]
+        // COMMAND without arguments lists all, and the lists differ.
+        let checks_late = ["BITPOS", "BITCOUNT", "SCAN", "COMMAND"]
             .iter()
             .any(|head| template.starts_with(head));
         if self.rng.chance(4) && !checks_late {
@@ -183,6 +376,15 @@ impl Generator {
             _ => {}
         }
         Command { args, compare }
+    }
+
+    /// Appends up to four of a soup's words, with their operands.
+    fn soup(&mut self, name: &str, args: &mut Vec<Vec<u8>>) {
+        let (_, words) = SOUPS.iter().find(|soup| soup.0 == name).expect("a soup of this name");
+        for _ in 0..self.rng.below(5) {
+            let word = *self.rng.pick(words);
+            args.extend(word.split(' ').map(|word| self.argument(word)));
+        }
     }
 
     fn template(&mut self) -> (Compare, &'static str) {
@@ -209,6 +411,7 @@ impl Generator {
                 2 => b"a key {tag} that is longer than most keys that people use ".repeat(5),
                 n => format!("k{}", n % 12).into_bytes(),
             },
+            "JUNK" => rng.pick(JUNK).as_bytes().to_vec(),
             "V" => self.value(),
             "L" => {
                 let length = rng.below(60_000);
@@ -250,7 +453,11 @@ impl Generator {
                 .pick(&["u8", "i5", "u1", "i64", "u63", "i13", "u32", "u64"])
                 .as_bytes()
                 .to_vec(),
-            literal => literal.as_bytes().to_vec(),
+            literal => match literal.strip_prefix('#') {
+                // BITFIELD's offsets in units of the type.
+                Some(kind) if !kind.is_empty() => [b"#", &self.argument(kind)[..]].concat(),
+                _ => literal.as_bytes().to_vec(),
+            },
         }
     }
 
@@ -267,6 +474,29 @@ impl Generator {
             n => format!("value {n} {}", rng.below(1 << 20)).into_bytes(),
         }
     }
+}
+
+/// A command as a client sends it: mostly as an array, sometimes inline, quoted in one of two ways.
+fn request(args: &[Vec<u8>], rng: &mut Rng) -> Vec<u8> {
+    let bytes: usize = args.iter().map(Vec::len).sum();
+    if bytes > 10_000 || !rng.chance(5) {
+        return encode(args);
+    }
+    let mut line = Vec::new();
+    for arg in args {
+        if !line.is_empty() {
+            line.extend_from_slice(b" ".repeat(1 + rng.below(2)).as_slice());
+        }
+        if !arg.is_empty() && arg.iter().all(u8::is_ascii_alphanumeric) {
+            line.extend_from_slice(arg);
+            continue;
+        }
+        line.push(b'"');
+        line.extend(arg.iter().flat_map(|byte| format!("\\x{byte:02x}").into_bytes()));
+        line.push(b'"');
+    }
+    line.extend_from_slice(rng.pick(&["\r\n", "\n"]).as_bytes());
+    line
 }
 
 /// Sends `bytes` in pieces, so that frames are cut anywhere.
@@ -302,7 +532,10 @@ fn run(seed: u64, commands: usize, resp3: bool) {
         let (conns, generator) = &mut clients[who];
         let most = if rng.chance(20) { 400 } else { 20 };
         let batch: Vec<Command> = (0..=rng.below(most)).map(|_| generator.command()).collect();
-        let bytes: Vec<u8> = batch.iter().flat_map(|command| encode(&command.args)).collect();
+        let bytes: Vec<u8> = batch
+            .iter()
+            .flat_map(|command| request(&command.args, &mut rng))
+            .collect();
         for conn in conns.iter_mut() {
             send_in_pieces(conn, &bytes, &mut rng);
         }

@@ -162,7 +162,7 @@ pub fn msetnx(call: &mut Call<'_>) -> Outcome {
 /// [JITTER percent]`
 pub fn msetex(call: &mut Call<'_>) -> Outcome {
     let args = call.args;
-    let count = parse_i64(&args[1]).filter(|count| (1..=i64::from(i32::MAX / 2)).contains(count));
+    let count = parse_i64(&args[1]).filter(|count| (1..=i64::from(i32::MAX)).contains(count));
     let count = count.ok_or(Error::new("ERR invalid numkeys value"))? as usize;
     if 2 + 2 * count > args.len() {
         return Err(Error::new("ERR wrong number of key-value pairs"));
