@@ -12,6 +12,7 @@
 
 use crate::client::{Client, Origin, Peer, flag};
 use crate::config::Settings;
+use crate::expiry;
 use crate::housekeeping;
 use crate::metrics;
 use crate::node::{Node, unix_ms};
@@ -138,6 +139,7 @@ impl Server {
             metrics,
         } = self;
         let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
+        let expiry = tokio::spawn(expiry::run(Arc::clone(&node)));
         let metrics = metrics.map(|listener| tokio::spawn(metrics::http::serve(Arc::clone(&node), listener)));
         let acceptors: Vec<_> = listeners
             .into_iter()
@@ -152,6 +154,7 @@ impl Server {
         drain(&node).await;
         end(workers).await;
         housekeeping.abort();
+        expiry.abort();
         if let Some(metrics) = metrics {
             metrics.abort();
         }

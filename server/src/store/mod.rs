@@ -30,7 +30,7 @@ pub use watch::Dirty;
 use arena::Pool;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use table::Table;
 
@@ -111,6 +111,8 @@ pub struct Keyspace {
     databases: Box<[AtomicUsize]>,
     hasher: ahash::RandomState,
     shape: Shape,
+    /// When each stripe has expired keys to reclaim next.
+    due_ms: Box<[Arc<AtomicU64>]>,
     /// Bytes used, as last told by each stripe.
     used: CachePadded<AtomicUsize>,
 }
@@ -120,9 +122,12 @@ impl Keyspace {
     pub fn new(shape: Shape, hasher: ahash::RandomState) -> Keyspace {
         let pool = Pool::new(shape.slab_bytes, shape.huge_pages);
         let stripe = || Stripe::new(hasher.clone(), Arc::clone(&pool), shape.databases);
+        let stripes: Vec<Stripe> = (0..shape.stripes).map(|_| stripe()).collect();
         Keyspace {
-            stripes: (0..shape.stripes)
-                .map(|_| CachePadded::new(Mutex::new(stripe())))
+            due_ms: stripes.iter().map(|stripe| Arc::clone(&stripe.due_ms)).collect(),
+            stripes: stripes
+                .into_iter()
+                .map(|stripe| CachePadded::new(Mutex::new(stripe)))
                 .collect(),
             databases: (0..shape.databases).map(AtomicUsize::new).collect(),
             hasher,

@@ -10,14 +10,19 @@
 //! Hash bits: 0..32 bucket, 32..40 tag; the bits above choose the stripe.
 
 mod bucket;
+mod deadlines;
+mod due;
 mod growth;
 mod hint;
 mod scan;
 
+pub(super) use deadlines::NEVER_MS;
+pub(super) use due::Budget;
 pub(super) use hint::Hint;
 pub(super) use scan::scan_order;
 
 use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, prefetch, tag_of};
+use deadlines::Wheel;
 
 use super::arena::{Arena, Handle, Pool};
 use super::entry::{self, Entry, Form, Parts};
@@ -57,6 +62,8 @@ pub(super) struct Table {
     overflow: Vec<Bucket>,
     free_overflow: Vec<u32>,
     arena: Arena,
+    /// When to look at which bucket for expired entries; there once one has had a deadline.
+    deadlines: Option<Box<Wheel>>,
     len: usize,
     volatile: usize,
     apart: usize,
@@ -76,6 +83,7 @@ impl Table {
             overflow: Vec::new(),
             free_overflow: Vec::new(),
             arena: Arena::new(pool),
+            deadlines: None,
             len: 0,
             volatile: 0,
             apart: 0,
@@ -112,7 +120,8 @@ impl Table {
             + self.segments.len() * self.arena.pool().slab_bytes()
             + self.segments.capacity() * size_of::<Segment>()
             + self.overflow.capacity() * size_of::<Bucket>()
-            + self.free_overflow.capacity() * 4;
+            + self.free_overflow.capacity() * 4
+            + self.deadline_bytes();
     }
 
     /// Bytes of the entries that are there, apart values included.
@@ -133,7 +142,8 @@ impl Table {
 
     /// What dropping the table costs: allocations, large ones counted once per 64 KiB.
     pub(super) fn frees(&self) -> usize {
-        self.segments.len() + self.arena.slabs() + self.apart + self.held_bytes() / (64 << 10)
+        let schedule = self.deadlines.as_ref().map_or(0, |wheel| wheel.frees());
+        self.segments.len() + self.arena.slabs() + schedule + self.apart + self.held_bytes() / (64 << 10)
     }
 
     /// The largest entry that is kept in a slab.
