@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 /// The shortest time between two looks: keys that expire one by one are reclaimed some at a time.
 const SHORTEST_WAIT: Duration = Duration::from_millis(16);
 /// The longest.
-const LONGEST_WAIT: Duration = Duration::from_millis(64);
+const LONGEST_WAIT: Duration = Duration::from_millis(80);
 /// After how long other tasks and threads that want this core get it.
 const SLICE: Duration = Duration::from_micros(250);
 /// After how long the task rests, even if the core is idle otherwise.

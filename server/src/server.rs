@@ -4,7 +4,7 @@
 //!   main thread (current_thread runtime)            worker threads (one current_thread runtime each)
 //!   +-----------------------------------+           +----------------------------------------+
 //!   | listeners -> accept -> least busy |--mailbox->| connections: fill decode execute send  |
-//!   | housekeeping: expiry, timeouts    |           |        |                               |
+//!   | expiry; housekeeping: timeouts    |           |        |                               |
 //!   | metrics over HTTP, signals        |           +--------|-------------------------------+
 //!   +-----------------|-----------------+                    v
 //!                     +------------------------> keyspace: stripes, each under its own lock

@@ -97,7 +97,12 @@ fn setting_a_time_to_live_again_and_again_takes_no_memory() {
     let server = Server::larder(&["--threads", "1"]);
     let mut conn = server.connect();
     assert_eq!(conn.call("SET key value EX 1000").text(), "OK");
-    let used = || -> i64 { server.info("used_memory").and_then(|used| used.parse().ok()).unwrap_or(0) };
+    let used = || -> i64 {
+        server
+            .info("used_memory")
+            .and_then(|used| used.parse().ok())
+            .unwrap_or(0)
+    };
     let mut round = |from: usize| {
         for first in (from..from + 100_000).step_by(BATCH) {
             let numbers = first..first + BATCH;

@@ -3,8 +3,8 @@
 mod clients;
 mod conformance;
 mod decoder;
-mod hitratio;
 mod expiry;
+mod hitratio;
 mod hostile;
 mod style;
 mod times_to_live;

@@ -209,9 +209,23 @@ impl Stripe {
         let table = self.table_mut(target.table);
         let done = table.overwrite(place, value, facts.deadline, Form::Given, facts.meta);
         if done {
+            if let Some(deadline) = facts.deadline {
+                self.schedule(target, deadline);
+            }
             self.changed(target);
         }
         done
+    }
+
+    /// Sees to it that the key is reclaimed when this deadline of it comes.
+    #[inline]
+    fn schedule(&mut self, target: Target<'_>, deadline: u64) {
+        if !self.table_mut(target.table).is_scheduled(target.hash, deadline) {
+            let due_ms = self.change(target.table, |table, _| {
+                table.schedule(target.hash, deadline, target.now_ms)
+            });
+            note_due(&self.due_ms, due_ms);
+        }
     }
 
     /// Stores a value under a key, whatever was there, and tells those who must hear of it.
@@ -289,7 +303,9 @@ impl Stripe {
             }
         };
         if let Some(deadline) = deadline {
-            note_due(&self.due_ms, table.schedule(target.hash, deadline, target.now_ms));
+            if !table.is_scheduled(target.hash, deadline) {
+                note_due(&self.due_ms, table.schedule(target.hash, deadline, target.now_ms));
+            }
         }
         *used = *used + table.used_bytes() - before;
         replaced
@@ -314,11 +330,10 @@ impl Stripe {
 
     /// Gives the entry another deadline, or none.
     pub(super) fn set_deadline(&mut self, target: Target<'_>, place: Place, deadline: Option<u64>) {
-        let due_ms = self.change(target.table, |table, _| {
-            table.set_deadline(place, deadline);
-            deadline.map_or(NEVER_MS, |deadline| table.schedule(target.hash, deadline, target.now_ms))
-        });
-        note_due(&self.due_ms, due_ms);
+        self.change(target.table, |table, _| table.set_deadline(place, deadline));
+        if let Some(deadline) = deadline {
+            self.schedule(target, deadline);
+        }
         self.changed(target);
     }
 

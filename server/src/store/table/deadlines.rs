@@ -304,7 +304,10 @@ impl Wheel {
         if self.is_empty(from) {
             return;
         }
-        let Links { prev: last, next: first } = self.heads[from];
+        let Links {
+            prev: last,
+            next: first,
+        } = self.heads[from];
         let tail = self.heads[to].prev;
         self.links(tail).next = first;
         self.links(first).prev = tail;
@@ -411,11 +414,7 @@ impl Wheel {
             let slot = first + u64::from(occupied.rotate_right((first % SLOTS) as u32).trailing_zeros());
             next = next.min((slot << shift) - LEAD);
         }
-        if next == u64::MAX {
-            NEVER_MS
-        } else {
-            next << TICK_SHIFT
-        }
+        if next == u64::MAX { NEVER_MS } else { next << TICK_SHIFT }
     }
 
     /// A bucket was split off from `source`.

@@ -50,21 +50,17 @@ impl DueKeys {
 }
 
 impl Table {
-    /// Sees to it that an entry is found when its deadline comes; to be called with each deadline that is set.
-    ///
-    /// Returns when `collect_due` must be called for it, in Unix milliseconds, or `NEVER_MS` if an earlier call
-    /// is due anyway.
+    /// Whether an entry with this deadline is found when that comes, without anything being done.
     #[inline]
-    pub(in crate::store) fn schedule(&mut self, hash: u64, deadline_ms: u64, now_ms: u64) -> u64 {
-        let home = self.home(hash);
-        match &self.deadlines {
-            Some(wheel) if wheel.covers(home, deadline_ms) => NEVER_MS,
-            _ => self.reschedule(home, deadline_ms, now_ms),
-        }
+    pub(in crate::store) fn is_scheduled(&self, hash: u64, deadline_ms: u64) -> bool {
+        let wheel = self.deadlines.as_ref();
+        wheel.is_some_and(|wheel| wheel.covers(self.home(hash), deadline_ms))
     }
 
-    fn reschedule(&mut self, home: u32, deadline_ms: u64, now_ms: u64) -> u64 {
-        let before = self.deadline_bytes();
+    /// Sees to it that an entry is found when its deadline comes; to be called with each deadline that is set, unless
+    /// `is_scheduled`. Returns when `collect_due` must be called for it, in Unix milliseconds.
+    pub(in crate::store) fn schedule(&mut self, hash: u64, deadline_ms: u64, now_ms: u64) -> u64 {
+        let (home, before) = (self.home(hash), self.deadline_bytes());
         let wheel = self.deadlines.get_or_insert_with(|| Box::new(Wheel::new(now_ms)));
         let when_ms = wheel.schedule(home, deadline_ms, now_ms);
         self.weigh_deadlines(before);
@@ -188,6 +184,7 @@ impl Table {
     /// Visits the entries with a deadline of up to `buckets` buckets, in the order of the wheel's slots: exact for
     /// the next quarter of a second; later slots are as wide as a 32nd of the time that is left, or as half of it.
     /// Expired entries that were not reclaimed yet are among them.
+    #[allow(dead_code, reason = "for policies that rank by deadline")]
     pub(in crate::store) fn visit_soonest(&self, buckets: usize, mut visit: impl FnMut(Place)) {
         let order = self.deadlines.iter().flat_map(|wheel| wheel.in_order());
         for home in order.take(buckets) {

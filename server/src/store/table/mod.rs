@@ -21,7 +21,7 @@ pub(super) use due::Budget;
 pub(super) use hint::Hint;
 pub(super) use scan::scan_order;
 
-use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, prefetch, tag_of};
+use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, tag_of};
 use deadlines::Wheel;
 
 use super::arena::{Arena, Handle, Pool};
@@ -195,37 +195,6 @@ impl Table {
     #[inline]
     fn next(&self, number: u32) -> Option<u32> {
         self.bucket(number).tags.next()
-    }
-
-    /// Asks the cache for the bucket that `hash` belongs to.
-    #[inline]
-    pub(super) fn prefetch_bucket(&self, hash: u64) {
-        prefetch(self.bucket(self.home(hash)));
-    }
-
-    /// Notes where the buckets are.
-    #[inline]
-    pub(super) fn note(&self, hint: &mut Hint) {
-        (hint.buckets, hint.wide_mask) = (self.buckets, self.wide_mask);
-        if hint.segments.len() != self.segments.len() || hint.first != &raw const *self.first as usize {
-            hint.first = &raw const *self.first as usize;
-            hint.shift = self.segment_shift;
-            hint.segments.clear();
-            let addresses = self.segments.iter().map(|segment| segment.buckets.as_ptr() as usize);
-            hint.segments.extend(addresses);
-        }
-    }
-
-    /// Asks the cache for the entry that `hash` most likely names; its bucket should be there already.
-    #[inline]
-    pub(super) fn prefetch_entry(&self, hash: u64) {
-        let bucket = self.bucket(self.home(hash));
-        if let Some(handle) = lane(bucket.tags.matches(tag_of(hash))).and_then(|lane| Handle::new(bucket.handles[lane]))
-        {
-            let block = self.arena.block(handle).as_ptr();
-            prefetch(block);
-            prefetch(block.wrapping_add(64));
-        }
     }
 
     #[inline]

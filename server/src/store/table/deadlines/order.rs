@@ -5,11 +5,14 @@ use super::{ANEW, DUE, HEAD, LEAD, LEVEL_SHIFT, LEVELS, NEAR, SLOTS, Wheel};
 impl Wheel {
     /// Buckets by when they may have something due, earliest first; those that share a slot in any order.
     pub(in crate::store::table) fn in_order(&self) -> impl Iterator<Item = u32> {
-        [DUE, ANEW].into_iter().chain(self.slots_in_order()).flat_map(move |list| {
-            let within = |node: u32| Some(node).filter(|node| node & HEAD == 0);
-            let next = move |&node: &u32| within(self.record(node)?.links.next);
-            std::iter::successors(within(self.heads[list].next), next)
-        })
+        [DUE, ANEW]
+            .into_iter()
+            .chain(self.slots_in_order())
+            .flat_map(move |list| {
+                let within = |node: u32| Some(node).filter(|node| node & HEAD == 0);
+                let next = move |&node: &u32| within(self.record(node)?.links.next);
+                std::iter::successors(within(self.heads[list].next), next)
+            })
     }
 
     /// The lists of occupied slots, by the tick with which a slot ends.

@@ -70,7 +70,11 @@ impl Model {
     /// Nothing that is overdue is left, and all others are scheduled.
     fn check(&self) {
         for (&bucket, &deadline_ms) in &self.deadlines {
-            assert!(deadline_ms.saturating_add(TICK_MS) > self.now_ms, "{deadline_ms} at {}", self.now_ms);
+            assert!(
+                deadline_ms.saturating_add(TICK_MS) > self.now_ms,
+                "{deadline_ms} at {}",
+                self.now_ms
+            );
             assert!(
                 self.wheel.covers(bucket, deadline_ms),
                 "bucket {bucket} would miss {deadline_ms}"
@@ -198,7 +202,10 @@ fn a_deadline_set_again_and_again_leaves_nothing_behind() {
 #[test]
 fn deadlines_at_the_edges_of_numbers_are_kept() {
     let mut model = Model::new(3);
-    for (bucket, deadline_ms) in [u64::MAX, i64::MAX as u64, i64::MAX as u64 - 1, NOW, 1, 0].into_iter().enumerate() {
+    for (bucket, deadline_ms) in [u64::MAX, i64::MAX as u64, i64::MAX as u64 - 1, NOW, 1, 0]
+        .into_iter()
+        .enumerate()
+    {
         model.set(bucket as u32, deadline_ms);
     }
     assert_eq!(model.work(), 3);
