@@ -1,4 +1,4 @@
-//! What a node does beside serving: reclaim expired keys, time connections out, bound their buffers, take samples.
+//! What a node does beside serving: time connections out, bound their buffers, take samples.
 
 use crate::client::{Peer, flag};
 use crate::config::{ClientMemory, OutputLimit, Settings};
@@ -12,14 +12,8 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_millis(100);
 /// How many periods a round is apart from the next while nothing happens: waking up is what an idle node costs.
 const QUIET_STEP: u32 = 2;
-/// Rounds between two samples of rates and of the system; then expired keys are looked for in any case.
+/// Rounds between two samples of rates and of the system.
 const SAMPLE_ROUNDS: u64 = 10;
-/// Buckets of a stripe that are searched for expired keys under one lock.
-const RECLAIM_BUCKETS: usize = 64;
-/// Time that a round may spend reclaiming, so that it takes at most a quarter of a core.
-const RECLAIM_TIME: Duration = Duration::from_millis(25);
-/// After how long reclaiming lets the other tasks of this thread go first: accepting must not wait for it.
-const RECLAIM_SLICE: Duration = Duration::from_micros(500);
 /// A share of a limit as `maxmemory-clients` is at least so many bytes, or half of the limit.
 const LEAST_BUFFERS: u64 = 64 << 20;
 /// How long a connection that is being closed may take no more of its last replies.
@@ -33,8 +27,7 @@ const MAX_ROUNDS_BETWEEN: u64 = 10;
 pub(crate) async fn run(node: Arc<Node>) {
     let mut rates = Rates::new(&node);
     let mut connections = Connections::default();
-    let mut reclaim = Reclaim::default();
-    let (mut round, mut next_sample, mut step) = (0, 0, 1);
+    let (mut round, mut next_sample, mut step, mut commands) = (0, 0, 1, 0);
     loop {
         tokio::time::sleep(PERIOD * step).await;
         round += u64::from(step);
@@ -42,10 +35,7 @@ pub(crate) async fn run(node: Arc<Node>) {
         connections.check(&node, round);
         node.pause.expire();
         let sampling = round >= next_sample;
-        let busy = reclaim.may_find_keys(&node);
-        if (busy || sampling) && node.active_expire.load(Ordering::Relaxed) {
-            reclaim.run(&node).await;
-        }
+        let before = std::mem::replace(&mut commands, node.commands_processed());
         if node.over_limit() {
             node.budget.press();
         }
@@ -55,57 +45,8 @@ pub(crate) async fn run(node: Arc<Node>) {
             rates.sample(&node);
             node.resident_bytes.store(resident_bytes(), Ordering::Relaxed);
         }
-        let quiet = !busy && node.pause.remaining().is_none();
+        let quiet = commands == before && node.pause.remaining().is_none();
         step = if quiet { QUIET_STEP } else { 1 };
-    }
-}
-
-/// Where reclaiming expired keys stands.
-#[derive(Default)]
-struct Reclaim {
-    /// The stripe to go on with.
-    stripe: usize,
-    /// Stripes since the last one that had a key with a deadline.
-    barren: usize,
-    /// How many commands had run at the last round.
-    commands: u64,
-}
-
-impl Reclaim {
-    /// Whether keys may expire: not if no stripe had one with a deadline and no command ran since.
-    fn may_find_keys(&mut self, node: &Node) -> bool {
-        let before = std::mem::replace(&mut self.commands, node.commands_processed());
-        self.barren < node.keyspace.shape().stripes || self.commands != before
-    }
-
-    /// Goes through the stripes, a few buckets at a time, until the round's time is spent.
-    async fn run(&mut self, node: &Node) {
-        let began = Instant::now();
-        let mut slice = began;
-        let now_ms = unix_ms();
-        let stripes = node.keyspace.shape().stripes;
-        let mut left = stripes;
-        while left > 0 {
-            let (removed, volatile) = node.keyspace.reclaim_expired(self.stripe, now_ms, RECLAIM_BUCKETS);
-            self.barren = if removed + volatile > 0 {
-                0
-            } else {
-                self.barren.saturating_add(1)
-            };
-            // A stripe whose keys expire in masses is worked on until the time is over.
-            if removed <= RECLAIM_BUCKETS {
-                self.stripe = (self.stripe + 1) % stripes;
-                left -= 1;
-            }
-            let now = Instant::now();
-            if now - began > RECLAIM_TIME {
-                return;
-            }
-            if now - slice > RECLAIM_SLICE {
-                tokio::task::yield_now().await;
-                slice = Instant::now();
-            }
-        }
     }
 }
 
@@ -364,26 +305,6 @@ mod tests {
             [false, true, true, false]
         );
         assert_eq!(node.totals.evicted_clients.load(Ordering::Relaxed), 2);
-    }
-
-    #[tokio::test]
-    async fn expired_keys_of_all_stripes_are_reclaimed_and_then_nothing_is_due() {
-        let node = node(|_| {});
-        let eviction = crate::node::eviction(&node.config.settings());
-        let mut store = crate::store::Store::new(&node.keyspace, 3, 1_000, &eviction);
-        for number in 0..1000u32 {
-            let name = number.to_be_bytes();
-            store
-                .key(&name)
-                .set(crate::store::NewValue::Bytes(b"value"), Some(2_000));
-        }
-        assert_eq!((store.len(3), store.volatile(3)), (1000, 1000));
-        let mut reclaim = Reclaim::default();
-        for _ in 0..100 {
-            reclaim.run(&node).await;
-        }
-        assert_eq!(store.len(3), 0);
-        assert!(!reclaim.may_find_keys(&node));
     }
 
     #[test]

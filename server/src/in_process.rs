@@ -176,4 +176,47 @@ mod tests {
         assert_eq!(driver.run(b"QUIT\r\nPING\r\n"), b"+OK\r\n");
         assert_eq!(driver.run(b"PING\r\n"), b"");
     }
+
+    /// Pipelines of 64 SETs in random order, each with `options`.
+    fn sets(seed: u64, keys: u64, options: &str) -> Vec<Vec<u8>> {
+        let mut random = seed;
+        let mut set = || {
+            random = random
+                .wrapping_mul(6364136223846793005)
+                .wrapping_add(1442695040888963407);
+            let arguments = 3 + 2 * usize::from(!options.is_empty());
+            let number = (random >> 33) % keys;
+            format!("*{arguments}\r\n$3\r\nSET\r\n$16\r\nkey:{number:012}\r\n$5\r\nvalue\r\n{options}")
+        };
+        let pipeline = |_| (0..64).map(|_| set()).collect::<String>().into_bytes();
+        (0..keys / 64).map(pipeline).collect()
+    }
+
+    #[test]
+    #[ignore = "a measurement, for an optimised build: prints what SET with a time to live costs beside one without"]
+    fn cost_of_setting_with_a_deadline() {
+        const KEYS: u64 = 100_000;
+        let cpu_ns = || -> u64 {
+            let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+            stat.split(' ').next().and_then(|field| field.parse().ok()).unwrap_or(0)
+        };
+        // One of them alone, to count instructions.
+        let only = std::env::var("LARDER_BENCH_ONLY").ok();
+        let mut runs = vec![("plain", ""), ("ex", "$2\r\nEX\r\n$4\r\n3600\r\n")];
+        runs.retain(|(name, _)| only.as_deref().is_none_or(|only| only == *name));
+        let mut runs: Vec<_> = runs.into_iter().map(|run| (run, driver(), u64::MAX)).collect();
+        for round in 0..if only.is_some() { 3 } else { 30 } {
+            for ((_, options), driver, best) in &mut runs {
+                let inputs = sets(round, KEYS, options);
+                let before = cpu_ns();
+                inputs
+                    .iter()
+                    .for_each(|input| assert_eq!(driver.run(input).len(), 5 * 64));
+                *best = (cpu_ns() - before).min(*best);
+            }
+        }
+        for ((name, _), _, best) in runs {
+            println!("{name}: {} ns per SET at pipeline 64", best / KEYS);
+        }
+    }
 }

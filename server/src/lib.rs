@@ -8,6 +8,7 @@ pub mod commands;
 pub mod config;
 mod connection;
 mod dispatch;
+mod expiry;
 pub mod housekeeping;
 pub mod in_process;
 pub mod info;

@@ -4,7 +4,7 @@
 //!   main thread (current_thread runtime)            worker threads (one current_thread runtime each)
 //!   +-----------------------------------+           +----------------------------------------+
 //!   | listeners -> accept -> least busy |--mailbox->| connections: fill decode execute send  |
-//!   | housekeeping: expiry, timeouts    |           |        |                               |
+//!   | expiry; housekeeping: timeouts    |           |        |                               |
 //!   | metrics over HTTP, signals        |           +--------|-------------------------------+
 //!   +-----------------|-----------------+                    v
 //!                     +------------------------> keyspace: stripes, each under its own lock
@@ -12,6 +12,7 @@
 
 use crate::client::{Client, Origin, Peer, flag};
 use crate::config::Settings;
+use crate::expiry;
 use crate::housekeeping;
 use crate::metrics;
 use crate::node::{Node, unix_ms};
@@ -139,6 +140,7 @@ impl Server {
         } = self;
         let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
         let memory = tokio::spawn(crate::memory::run(Arc::clone(&node)));
+        let expiry = tokio::spawn(expiry::run(Arc::clone(&node)));
         let metrics = metrics.map(|listener| tokio::spawn(metrics::http::serve(Arc::clone(&node), listener)));
         let acceptors: Vec<_> = listeners
             .into_iter()
@@ -154,6 +156,7 @@ impl Server {
         end(workers).await;
         housekeeping.abort();
         memory.abort();
+        expiry.abort();
         if let Some(metrics) = metrics {
             metrics.abort();
         }

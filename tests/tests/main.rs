@@ -3,6 +3,7 @@
 mod clients;
 mod conformance;
 mod decoder;
+mod expiry;
 mod hitratio;
 mod hostile;
 mod memory;

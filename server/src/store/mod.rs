@@ -32,7 +32,7 @@ pub use watch::Dirty;
 use arena::Pool;
 use crossbeam_utils::CachePadded;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
 use table::Table;
 
@@ -150,6 +150,8 @@ pub struct Keyspace {
     shape: Shape,
     /// Where slabs come from, and the count of bytes held, as last told by each stripe.
     pool: Arc<Pool>,
+    /// When each stripe has expired keys to reclaim next.
+    due_ms: Box<[Arc<AtomicU64>]>,
 }
 
 impl Keyspace {
@@ -162,9 +164,12 @@ impl Keyspace {
             stripe.evictor.join(&model, shape.stripes);
             stripe
         };
+        let stripes: Vec<Stripe> = (0..shape.stripes).map(|_| stripe()).collect();
         Keyspace {
-            stripes: (0..shape.stripes)
-                .map(|_| CachePadded::new(Mutex::new(stripe())))
+            due_ms: stripes.iter().map(|stripe| Arc::clone(&stripe.due_ms)).collect(),
+            stripes: stripes
+                .into_iter()
+                .map(|stripe| CachePadded::new(Mutex::new(stripe)))
                 .collect(),
             databases: (0..shape.databases).map(AtomicUsize::new).collect(),
             hasher,

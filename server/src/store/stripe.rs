@@ -4,11 +4,12 @@ use super::arena::Pool;
 use super::entry::{self, Content, Entry, Form, Parts};
 use super::eviction::{Eviction, Evictor, Use};
 use super::key::{Text, WrongType};
-use super::table::{Place, Table};
+use super::table::{NEVER_MS, Place, Table};
 use super::value::{self, Value};
 use super::watch::Watchers;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// What is stored for a key.
 pub enum NewValue<'a> {
@@ -80,8 +81,10 @@ pub struct Stripe {
     pub(super) used: usize,
     /// What the node's total has been told of them.
     pub(super) published: usize,
-    /// Where the background reclaim of expired keys goes on: table and scan cursor.
-    pub(super) reclaim_at: (usize, u32),
+    /// The table with which the background reclaim of expired keys goes on.
+    pub(super) reclaim_at: usize,
+    /// When that has something to do next, in Unix milliseconds, for those to see who do not hold the lock.
+    pub(super) due_ms: Arc<AtomicU64>,
 }
 
 impl Stripe {
@@ -95,7 +98,8 @@ impl Stripe {
             pool,
             used: 0,
             published: 0,
-            reclaim_at: (0, 0),
+            reclaim_at: 0,
+            due_ms: Arc::new(AtomicU64::new(NEVER_MS)),
         }
     }
 
@@ -110,11 +114,6 @@ impl Stripe {
                 free: sum.free + table.free_bytes(),
                 held: sum.held + table.held_bytes(),
             })
-    }
-
-    /// How many keys have a deadline, over all databases.
-    pub(super) fn volatile(&self) -> usize {
-        self.tables.iter().flatten().map(|table| table.volatile()).sum()
     }
 
     pub(super) fn table(&self, table: usize) -> Option<&Table> {
@@ -163,7 +162,7 @@ impl Stripe {
 
     /// Changes a table, and the count of bytes used with it.
     #[inline]
-    fn change<R>(&mut self, table: usize, change: impl FnOnce(&mut Table, &ahash::RandomState) -> R) -> R {
+    pub(super) fn change<R>(&mut self, table: usize, change: impl FnOnce(&mut Table, &ahash::RandomState) -> R) -> R {
         let table = self.tables[table]
             .as_deref_mut()
             .expect("a place is of a table that is there");
@@ -236,9 +235,23 @@ impl Stripe {
         let table = self.table_mut(target.table);
         let done = table.overwrite(place, value, facts.deadline, Form::Given, facts.meta);
         if done {
+            if let Some(deadline) = facts.deadline {
+                self.schedule(target, deadline);
+            }
             self.changed(target);
         }
         done
+    }
+
+    /// Sees to it that the key is reclaimed when this deadline of it comes.
+    #[inline]
+    fn schedule(&mut self, target: Target<'_>, deadline: u64) {
+        if !self.table_mut(target.table).is_scheduled(target.hash, deadline) {
+            let due_ms = self.change(target.table, |table, _| {
+                table.schedule(target.hash, deadline, target.now_ms)
+            });
+            note_due(&self.due_ms, due_ms);
+        }
     }
 
     /// Stores a value under a key, whatever was there, and tells those who must hear of it.
@@ -279,6 +292,9 @@ impl Stripe {
             Box::new(table)
         });
         let before = table.held_bytes();
+        if deadline.is_some() {
+            table.prefetch_deadline(target.hash);
+        }
         let room = table.max_inline_entry();
         let fits = |len| entry::size(target.key.len(), len, deadline.is_some()) <= room;
         let form = match value {
@@ -312,6 +328,11 @@ impl Stripe {
                 None
             }
         };
+        if let Some(deadline) = deadline {
+            if !table.is_scheduled(target.hash, deadline) {
+                note_due(&self.due_ms, table.schedule(target.hash, deadline, target.now_ms));
+            }
+        }
         *used = *used + table.held_bytes() - before;
         replaced
     }
@@ -336,6 +357,9 @@ impl Stripe {
     /// Gives the entry another deadline, or none.
     pub(super) fn set_deadline(&mut self, target: Target<'_>, place: Place, deadline: Option<u64>) {
         self.change(target.table, |table, _| table.set_deadline(place, deadline));
+        if let Some(deadline) = deadline {
+            self.schedule(target, deadline);
+        }
         self.changed(target);
     }
 
@@ -415,4 +439,12 @@ impl Stripe {
 /// Entries of all tables.
 fn entries(tables: &[Option<Box<Table>>]) -> usize {
     tables.iter().flatten().map(|table| table.len()).sum()
+}
+
+/// Moves the time of the next reclaim to an earlier one; callers hold the stripe's lock.
+#[inline]
+fn note_due(next: &AtomicU64, due_ms: u64) {
+    if due_ms < next.load(Ordering::Relaxed) {
+        next.store(due_ms, Ordering::Relaxed);
+    }
 }

@@ -126,6 +126,7 @@ impl Table {
         self.drain_chain(source, &mut moved);
         self.set_buckets(self.buckets + 1);
         self.relink(&moved, rehash);
+        self.inherit_schedule(source);
     }
 
     fn add_segment(&mut self) {
@@ -154,6 +155,7 @@ impl Table {
         let mut moved = Vec::with_capacity(2 * LANES);
         self.drain_chain(self.buckets - 1, &mut moved);
         self.set_buckets(self.buckets - 1);
+        self.merge_schedule();
         // One segment stays in hand, so that a size at a segment's edge does not allocate each time.
         let in_hand = FIRST + (self.segments.len().saturating_sub(2) << self.segment_shift);
         if self.segments.len() > 1 && (self.buckets as usize) < in_hand {

@@ -11,14 +11,19 @@
 
 mod bucket;
 mod compact;
+mod deadlines;
+mod due;
 mod growth;
 mod hint;
 mod scan;
 
+pub(super) use deadlines::NEVER_MS;
+pub(super) use due::Budget;
 pub(super) use hint::Hint;
 pub(super) use scan::scan_order;
 
-use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, prefetch, tag_of};
+use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, tag_of};
+use deadlines::Wheel;
 
 use super::arena::{Arena, Handle, Pool};
 use super::entry::{self, Entry, Form, Parts};
@@ -58,6 +63,8 @@ pub(super) struct Table {
     overflow: Vec<Bucket>,
     free_overflow: Vec<u32>,
     arena: Arena,
+    /// When to look at which bucket for expired entries; there once one has had a deadline.
+    deadlines: Option<Box<Wheel>>,
     len: usize,
     volatile: usize,
     apart: usize,
@@ -77,6 +84,7 @@ impl Table {
             overflow: Vec::new(),
             free_overflow: Vec::new(),
             arena: Arena::new(pool),
+            deadlines: None,
             len: 0,
             volatile: 0,
             apart: 0,
@@ -113,7 +121,8 @@ impl Table {
             + self.segments.len() * self.arena.pool().slab_bytes()
             + self.segments.capacity() * size_of::<Segment>()
             + self.overflow.capacity() * size_of::<Bucket>()
-            + self.free_overflow.capacity() * 4;
+            + self.free_overflow.capacity() * 4
+            + self.deadline_bytes();
     }
 
     /// Bytes of the entries that are there, apart values included.
@@ -129,7 +138,8 @@ impl Table {
 
     /// What dropping the table costs: allocations, large ones counted once per 64 KiB.
     pub(super) fn frees(&self) -> usize {
-        self.segments.len() + self.arena.slabs() + self.apart + self.held_bytes() / (64 << 10)
+        let schedule = self.deadlines.as_ref().map_or(0, |wheel| wheel.frees());
+        self.segments.len() + self.arena.slabs() + schedule + self.apart + self.held_bytes() / (64 << 10)
     }
 
     /// The largest entry that is kept in a slab.
@@ -181,37 +191,6 @@ impl Table {
     #[inline]
     fn next(&self, number: u32) -> Option<u32> {
         self.bucket(number).tags.next()
-    }
-
-    /// Asks the cache for the bucket that `hash` belongs to.
-    #[inline]
-    pub(super) fn prefetch_bucket(&self, hash: u64) {
-        prefetch(self.bucket(self.home(hash)));
-    }
-
-    /// Notes where the buckets are.
-    #[inline]
-    pub(super) fn note(&self, hint: &mut Hint) {
-        (hint.buckets, hint.wide_mask) = (self.buckets, self.wide_mask);
-        if hint.segments.len() != self.segments.len() || hint.first != &raw const *self.first as usize {
-            hint.first = &raw const *self.first as usize;
-            hint.shift = self.segment_shift;
-            hint.segments.clear();
-            let addresses = self.segments.iter().map(|segment| segment.buckets.as_ptr() as usize);
-            hint.segments.extend(addresses);
-        }
-    }
-
-    /// Asks the cache for the entry that `hash` most likely names; its bucket should be there already.
-    #[inline]
-    pub(super) fn prefetch_entry(&self, hash: u64) {
-        let bucket = self.bucket(self.home(hash));
-        if let Some(handle) = lane(bucket.tags.matches(tag_of(hash))).and_then(|lane| Handle::new(bucket.handles[lane]))
-        {
-            let block = self.arena.block(handle).as_ptr();
-            prefetch(block);
-            prefetch(block.wrapping_add(64));
-        }
     }
 
     #[inline]

@@ -19,6 +19,17 @@ impl Table {
     pub(in crate::store) fn scan(&self, cursor: u32, mut visit: impl FnMut(Place)) -> Option<u32> {
         let hash = cursor.reverse_bits();
         let home = self.home(u64::from(hash));
+        self.visit_chain(home, &mut visit);
+        let bits = self.bits_of(home);
+        if bits == 0 {
+            return None;
+        }
+        let step = 1u32 << (32 - bits);
+        (cursor & !(step - 1)).checked_add(step)
+    }
+
+    /// Visits the entries of a bucket and of its overflow.
+    pub(super) fn visit_chain(&self, home: u32, mut visit: impl FnMut(Place)) {
         let mut number = home;
         loop {
             let bucket = self.bucket(number);
@@ -29,15 +40,9 @@ impl Table {
             }
             match self.next(number) {
                 Some(next) => number = next,
-                None => break,
+                None => return,
             }
         }
-        let bits = self.bits_of(home);
-        if bits == 0 {
-            return None;
-        }
-        let step = 1u32 << (32 - bits);
-        (cursor & !(step - 1)).checked_add(step)
     }
 
     /// The entry of a block, if it still stands in the bucket at `cursor`.

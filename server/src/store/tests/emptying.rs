@@ -30,9 +30,9 @@ fn assert_empty(keyspace: &Keyspace) {
     let memory = keyspace.memory();
     assert_eq!(memory.entries, 0);
     let shape = keyspace.shape();
-    // Each table keeps a segment or two of buckets, and lists of segments, slabs and overflow buckets.
+    // Each table keeps a segment or two of buckets, lists of segments, slabs and overflow buckets, and a schedule.
     let lists = 64 * 1024 / shape.stripes.min(8) + 512;
-    let rest = shape.stripes * shape.databases * (2 * 4096 + lists);
+    let rest = shape.stripes * shape.databases * (2 * 4096 + lists + 4096);
     assert!(memory.index <= rest && memory.held <= 2 * rest, "{memory:?} > {rest}");
     for database in 0..shape.databases {
         let mut store = view(keyspace, database, NOW);

@@ -1,6 +1,7 @@
 //! Tests of the keyspace: against a model, under growth, under several threads, after a panic.
 
 mod emptying;
+mod expiring;
 mod growth;
 mod hit_ratio;
 mod model;
@@ -46,7 +47,7 @@ const SHAPES: [Shape; 4] = [
 static NO_EVICTION: std::sync::LazyLock<Eviction> = std::sync::LazyLock::new(Eviction::default);
 
 /// How much work to do: less when a checker that slows everything down asks for it.
-fn steps(normal: usize) -> usize {
+pub(super) fn steps(normal: usize) -> usize {
     let percent = std::env::var("LARDER_TEST_PERCENT")
         .ok()
         .and_then(|percent| percent.parse().ok());
@@ -105,14 +106,9 @@ fn scan_all(store: &mut Store<'_>) -> Vec<Vec<u8>> {
 
 /// Removes what has expired by `now_ms`, as the background does.
 fn reclaim_all(keyspace: &Keyspace, now_ms: u64) {
-    let databases = keyspace.shape().databases;
-    let buckets: usize = (0..databases)
-        .map(|database| view(keyspace, database, now_ms).buckets(database))
-        .sum();
     for index in 0..keyspace.shape().stripes {
-        // A call ends early where a round over the databases does.
-        for _ in 0..=databases {
-            keyspace.reclaim_expired(index, now_ms, buckets + databases);
+        while keyspace.is_due(index, now_ms) {
+            keyspace.reclaim_due(index, now_ms);
         }
     }
 }

@@ -182,7 +182,10 @@ impl Both {
     }
 
     /// Compares everything, and what the keyspace says that it uses with what its entries use.
-    fn check_all(&self) {
+    fn check_all(&mut self) {
+        // Keys are reclaimed by ticks of 8 ms.
+        self.now_ms = self.now_ms.next_multiple_of(8);
+        self.forget_expired();
         reclaim_all(&self.keyspace, self.now_ms);
         let mut entry_bytes = 0;
         for database in 0..self.maps.len() {
