@@ -34,17 +34,19 @@ impl Stripe {
         let tables = self.tables.len();
         (0..tables).any(|step| {
             let number = (random as usize % tables + step) % tables;
-            self.evict_one(number, eviction, now_ms, random)
+            self.evict_one(number, eviction, now_ms, random).is_some()
         })
     }
 
     /// Looks at a few more entries of a table and evicts, of all that the policy has seen in the stripe, the one that it
-    /// would rather lose; false if none of those is eligible.
-    pub(super) fn evict_one(&mut self, number: usize, eviction: &Eviction, now_ms: u64, random: u64) -> bool {
+    /// would rather lose, which may be of another table; returns the bytes that it took, or `None` if none of those is
+    /// eligible.
+    pub(super) fn evict_one(&mut self, number: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Option<usize> {
         let weight = self.evictor.bytes();
         let victim = self.evictor.choose(&self.tables, number, eviction, now_ms, random);
         self.used = self.used + self.evictor.bytes() - weight;
-        let Some(victim) = victim else { return false };
+        let victim = victim?;
+        let bytes = self.table(victim.table).map_or(0, |table| table.held_by(victim.place));
         let entry = self.entry(victim.table, victim.place);
         let (meta, mut short, long);
         meta = entry.meta();
@@ -73,6 +75,6 @@ impl Stripe {
             self.counters.evicted += 1;
             self.evictor.evicted(&self.tables, number, hash, meta);
         }
-        true
+        Some(bytes)
     }
 }

@@ -124,23 +124,22 @@ impl Stripe {
         room
     }
 
-    /// Evicts entries, most often of one table, until they are worth `wanted` bytes or a step's worth is done.
+    /// Evicts entries until they are worth `wanted` bytes or a step's worth is done.
     fn evict_bytes(&mut self, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
         let mut room = Room::default();
         let tables = self.tables.len();
-        let entries = |stripe: &Stripe, number: usize| stripe.table(number).map_or(0, |table| table.entry_bytes());
         for draw in 0..EVICTIONS as u64 {
             let random = eviction::mix(random, draw);
             let mut numbers = (0..tables).map(|step| (random as usize + step) % tables);
-            let Some(number) = numbers.find(|&number| entries(self, number) > 0) else {
+            let some = |number: &usize| self.table(*number).is_some_and(|table| table.len() > 0);
+            let Some(number) = numbers.find(some) else {
                 break;
             };
-            let before = entries(self, number);
-            if !self.evict_one(number, eviction, now_ms, random) {
+            let Some(bytes) = self.evict_one(number, eviction, now_ms, random) else {
                 break;
-            }
+            };
             room.evicted += 1;
-            room.bytes += before.saturating_sub(entries(self, number));
+            room.bytes += bytes;
             if room.bytes >= wanted {
                 break;
             }
