@@ -328,10 +328,10 @@ impl Stripe {
                 None
             }
         };
-        if let Some(deadline) = deadline {
-            if !table.is_scheduled(target.hash, deadline) {
-                note_due(&self.due_ms, table.schedule(target.hash, deadline, target.now_ms));
-            }
+        if let Some(deadline) = deadline
+            && !table.is_scheduled(target.hash, deadline)
+        {
+            note_due(&self.due_ms, table.schedule(target.hash, deadline, target.now_ms));
         }
         *used = *used + table.held_bytes() - before;
         replaced

@@ -7,6 +7,9 @@
 //! random: no entry is looked at twice before all others were, and it is known beforehand what will be looked at,
 //! so that each eviction asks the cache for the entries that the next one in this stripe will read.
 //!
+//! Where few keys have a deadline and only those may go, and where the nearest deadline goes first, the buckets of the
+//! timing wheel that are due next take the place of the hand's.
+//!
 //! A candidate is known by the handle of its block and by the cursor of its bucket, so nothing must be told when
 //! entries move or go: one that is not found there with the metadata it had has been used, moved or removed, and is
 //! forgotten. Work is bounded: `BUCKETS` per eviction, found or not.
@@ -22,6 +25,11 @@ use std::sync::Arc;
 const POOL: usize = 8;
 /// Buckets that one eviction looks at, at most: some hundred entries, or 50 us.
 const BUCKETS: u32 = 64;
+
+/// Buckets with the earliest deadlines that are looked at instead, where that is what a policy wants.
+const SOONEST: usize = 4;
+/// A policy that takes only keys with a deadline would walk in vain if at most this share of the keys has one.
+const SCARCE_SHARE: usize = 16;
 
 /// An entry that may be the next to go.
 #[derive(Clone, Copy)]
@@ -215,40 +223,48 @@ impl Evictor {
         };
         let adaptive = eviction.policy.is_adaptive();
         let mut seen = 0;
-        for _ in 0..BUCKETS.min(table.bucket_count()) {
-            let cursor = self.hand;
-            let next = table.scan(cursor, |place| {
-                let entry = table.entry(place);
-                let mut subject = Subject {
-                    meta: entry.meta(),
-                    deadline: entry.deadline(),
-                    bytes: 0,
-                    value: 0,
-                    random: random ^ u64::from(place.handle.get()),
-                };
-                if adaptive && let Some(learner) = &mut self.learner {
-                    subject.value = learner.see(subject.meta as u8, scene.age(subject.meta));
-                    subject.bytes = table.held_by(place);
+        let (pool, learner) = (&mut self.pool, &mut self.learner);
+        let mut consider = |cursor: u32, place: Place| {
+            let entry = table.entry(place);
+            let mut subject = Subject {
+                meta: entry.meta(),
+                deadline: entry.deadline(),
+                bytes: 0,
+                value: 0,
+                random: random ^ u64::from(place.handle.get()),
+            };
+            if adaptive && let Some(learner) = learner {
+                subject.value = learner.see(subject.meta as u8, scene.age(subject.meta));
+                subject.bytes = table.held_by(place);
+            }
+            if let Some(coldness) = scene.coldness(&subject) {
+                let (handle, meta) = (place.handle.get(), subject.meta);
+                offer(
+                    pool,
+                    Candidate {
+                        coldness,
+                        table: number as u32,
+                        cursor,
+                        handle,
+                        meta,
+                    },
+                );
+                seen += 1;
+            }
+            seen
+        };
+        let mut offered = 0;
+        if eviction.policy.is_soonest_first() || is_scarce(table, eviction.policy) {
+            table.visit_soonest(SOONEST, |cursor, place| offered = consider(cursor, place));
+        }
+        if offered == 0 {
+            for _ in 0..BUCKETS.min(table.bucket_count()) {
+                let cursor = self.hand;
+                let next = table.scan(cursor, |place| offered = consider(cursor, place));
+                self.hand = next.unwrap_or(0);
+                if offered >= eviction.samples {
+                    break;
                 }
-                if let Some(coldness) = scene.coldness(&subject) {
-                    seen += 1;
-                    let handle = place.handle.get();
-                    let meta = subject.meta;
-                    offer(
-                        &mut self.pool,
-                        Candidate {
-                            coldness,
-                            table: number as u32,
-                            cursor,
-                            handle,
-                            meta,
-                        },
-                    );
-                }
-            });
-            self.hand = next.unwrap_or(0);
-            if seen >= eviction.samples {
-                break;
             }
         }
         if let Some(learner) = &mut self.learner {
@@ -283,6 +299,11 @@ impl Evictor {
         let learner = self.learner.as_ref().map_or(0, |_| size_of::<Learner>());
         self.pool.capacity() * size_of::<Candidate>() + self.ghosts.bytes() + learner
     }
+}
+
+/// Whether walking would hardly find an entry that the policy may take.
+fn is_scarce(table: &Table, policy: Policy) -> bool {
+    policy.volatile_only() && table.volatile() <= table.len() / SCARCE_SHARE
 }
 
 /// Puts a candidate into the pool, if it is colder than one there or there is room.

@@ -145,7 +145,7 @@ impl Table {
             unsafe {
                 self.arena
                     .pool()
-                    .give(segment.buckets.cast(), self.arena.pool().slab_bytes())
+                    .give(segment.buckets.cast(), self.arena.pool().slab_bytes());
             };
             self.weigh_index();
         }
