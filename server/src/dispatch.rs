@@ -12,6 +12,7 @@ use crate::commands::{monitor, transaction};
 use crate::config::Settings;
 use crate::memory::{self, Admission};
 use crate::node::Node;
+use crate::quota;
 use crate::resp::request::Args;
 use crate::slowlog::{Slow, cut_args};
 use crate::store::Keyspace;
@@ -70,7 +71,7 @@ pub(crate) fn run<'w>(scene: &mut Scene<'w>, args: Args<'w>, prepared: Prepared)
     let (client, node) = (&*scene.call.client, scene.call.node);
     scene.call.args = args;
     match prepared.command {
-        Some(command) if client.is_plain() && !node.pause.is_active() && !memory::needs_room(node, command.flags) => {
+        Some(command) if client.is_plain() && !node.pause.is_active() && !lacks_room(node, command, args) => {
             if command.quick && !scene.time_each {
                 call_quick(scene, command, prepared.hash);
             } else {
@@ -80,6 +81,12 @@ pub(crate) fn run<'w>(scene: &mut Scene<'w>, args: Args<'w>, prepared: Prepared)
         }
         _ => run_unusual(scene, prepared),
     }
+}
+
+/// Whether a command must have room made for it in memory.
+#[inline]
+fn lacks_room(node: &Node, command: &Command, args: Args<'_>) -> bool {
+    memory::needs_room(node, command.flags) || quota::is_tight(node, command, args)
 }
 
 /// Runs a request for which something must be looked at first.
@@ -164,6 +171,10 @@ fn may_run(scene: &mut Scene<'_>, command: &Command, hash: Option<u64>) -> Resul
                 return Err(Error::OUT_OF_MEMORY);
             }
         }
+    }
+    if quota::is_tight(scene.call.node, command, scene.call.args) && !quota::admit(scene, command) {
+        scene.call.node.totals.out_of_memory.fetch_add(1, Ordering::Relaxed);
+        return Err(Error::OUT_OF_MEMORY);
     }
     // Redis keeps monitors as it keeps replicas, and so do its error and its exemption from pauses.
     if scene.call.client.monitoring

@@ -209,6 +209,8 @@ pub struct Node {
     pub memory_limit: AtomicU64,
     /// The limit as it is kept.
     pub budget: Budget,
+    /// Woken when other prefixes were declared.
+    pub prefixes_declared: tokio::sync::Notify,
     errors: Mutex<BTreeMap<String, u64>>,
     stopping: AtomicBool,
     stop: tokio::sync::Notify,
@@ -238,7 +240,7 @@ impl Node {
         let budget = Budget::default();
         budget.set_limit(limit);
         let run_id: String = (0..3).map(|part| format!("{:016x}", seed.hash_one(part))).collect();
-        Node {
+        let node = Node {
             keyspace: Keyspace::new(shape, ahash::RandomState::new()),
             clients: Clients::default(),
             workers: (0..threads).map(|_| Arc::default()).collect(),
@@ -255,6 +257,7 @@ impl Node {
             client_bytes: AtomicUsize::new(0),
             memory_limit: AtomicU64::new(limit),
             budget,
+            prefixes_declared: tokio::sync::Notify::new(),
             errors: Mutex::default(),
             stopping: AtomicBool::new(false),
             stop: tokio::sync::Notify::new(),
@@ -262,7 +265,9 @@ impl Node {
             started_ms: unix_ms(),
             run_id: run_id[..40].to_owned(),
             config,
-        }
+        };
+        crate::quota::begin(&node);
+        node
     }
 
     /// Takes over settings that changed at run time and are kept elsewhere in another form.
@@ -275,6 +280,8 @@ impl Node {
             self.budget.set_limit(limit);
         }
         self.slowlog.resize(settings.slowlog_max_len as usize);
+        crate::quota::declare(self);
+        self.prefixes_declared.notify_one();
         crate::logging::apply(settings);
     }
 

@@ -16,6 +16,7 @@ use crate::expiry;
 use crate::housekeeping;
 use crate::metrics;
 use crate::node::{Node, unix_ms};
+use crate::quota;
 use crate::worker::{self, Accepted, Socket};
 use anyhow::{Context, anyhow, bail};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket as RawSocket, TcpKeepalive, Type};
@@ -141,6 +142,7 @@ impl Server {
         let housekeeping = tokio::spawn(housekeeping::run(Arc::clone(&node)));
         let memory = tokio::spawn(crate::memory::run(Arc::clone(&node)));
         let expiry = tokio::spawn(expiry::run(Arc::clone(&node)));
+        let quotas = tokio::spawn(quota::run(Arc::clone(&node)));
         let metrics = metrics.map(|listener| tokio::spawn(metrics::http::serve(Arc::clone(&node), listener)));
         let acceptors: Vec<_> = listeners
             .into_iter()
@@ -157,6 +159,7 @@ impl Server {
         housekeeping.abort();
         memory.abort();
         expiry.abort();
+        quotas.abort();
         if let Some(metrics) = metrics {
             metrics.abort();
         }

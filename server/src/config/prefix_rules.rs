@@ -7,6 +7,8 @@ use super::values::Field;
 pub(super) const MAX_RULES: usize = 64;
 /// In bytes.
 pub(super) const MAX_PREFIX_BYTES: usize = 512;
+/// The unit whose numbers may be written as sizes: `64mb`.
+pub(super) const BYTES: &str = "bytes";
 
 /// A number for each of some prefixes, none of them twice.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -27,10 +29,14 @@ impl Field for PrefixRules {
             if prefix.len() > MAX_PREFIX_BYTES {
                 return Err(format!("a prefix is longer than {MAX_PREFIX_BYTES} bytes"));
             }
-            let value = syntax::parse_int(value, 0, max).map_err(|problem| format!("{unit} of a rule: {problem}"))?;
+            let value = match unit {
+                BYTES => syntax::parse_memory(value, 0, max.unsigned_abs()),
+                _ => syntax::parse_int(value, 0, max).map(i64::unsigned_abs),
+            };
+            let value = value.map_err(|problem| format!("{unit} of a rule: {problem}"))?;
             // Whoever adds a line for the same prefix means to change it.
             rules.retain(|(known, _)| known != prefix);
-            rules.push((prefix.to_owned(), value.unsigned_abs()));
+            rules.push((prefix.to_owned(), value));
             if rules.len() > MAX_RULES {
                 return Err(format!("argument has more than {MAX_RULES} rules"));
             }
@@ -67,6 +73,24 @@ mod tests {
         let rules = read("a 1  b: 100 a 0").unwrap();
         assert_eq!(rules.show(PERCENT), "b: 100 a 0");
         assert_eq!(read(&rules.show(PERCENT)).unwrap(), rules);
+    }
+
+    #[test]
+    fn sizes_take_units() {
+        let quotas = Syntax::PrefixRules(super::BYTES, i64::MAX);
+        let mut rules = PrefixRules::default();
+        rules.read("user: 64mb session: 1000 any 0", quotas).unwrap();
+        assert_eq!(rules.show(quotas), "user: 67108864 session: 1000 any 0");
+        for text in [
+            "user: -1",
+            "user: x",
+            "user: 1.5gb",
+            "user: 9223372036854775808",
+            "user: 1 mb",
+        ] {
+            assert!(rules.read(text, quotas).is_err(), "{text}");
+        }
+        assert_eq!(rules.0.len(), 3);
     }
 
     #[test]

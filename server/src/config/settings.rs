@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::prefix_rules::PrefixRules;
+use super::prefix_rules::{BYTES, PrefixRules};
 use super::setting::{Change, Place, Section, Setting};
 use super::syntax::Syntax::{
     Choice, Int, Memory, MemoryOrPercent, Octal, OutputLimits as Limits, Percentiles as Shares, PrefixRules as Rules,
@@ -89,6 +89,12 @@ settings! {
         /// How much memory the buffers of all connections may take; above it, the connections with the largest
         /// are closed. 0 means no limit.
         maxmemory_clients: ClientMemory = "maxmemory-clients", "10%", MemoryOrPercent, AtRuntime;
+
+        /// Account for the keys that begin with a prefix, and bound what they may hold: `prefix-quota session: 64mb`. Over
+        /// its quota a prefix evicts its own keys, or under `noeviction` refuses writes; 0 only counts. Several lines add up,
+        /// and one value can hold several pairs. Of prefixes that overlap, the longest that fits a key owns it. A prefix
+        /// that is given again replaces its quota. All databases count together; `INFO prefixes` shows what each holds.
+        prefix_quota: PrefixRules = "prefix-quota", "", Rules(BYTES, i64::MAX), AtRuntime;
 
         /// How fast the access counter of the `*-lfu` policies saturates: larger values tell apart hotter keys.
         lfu_log_factor: u32 = "lfu-log-factor", "10", Int(0, INT), AtRuntime;

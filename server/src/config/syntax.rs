@@ -1,6 +1,6 @@
 //! What a setting's text may look like: parsing, Redis's error texts, and the canonical form that `CONFIG GET` shows.
 
-use super::prefix_rules::{MAX_PREFIX_BYTES, MAX_RULES};
+use super::prefix_rules::{BYTES, MAX_PREFIX_BYTES, MAX_RULES};
 use super::split_args::quote;
 
 /// Longest accepted text of one value, in bytes: what a peer sets is kept, so it must be bounded.
@@ -125,6 +125,10 @@ impl Syntax {
                     .to_owned()
             }
             Self::Percentiles => "give numbers from 0 to 100".to_owned(),
+            Self::PrefixRules(BYTES, _) => format!(
+                "give pairs of a prefix without spaces, at most {MAX_PREFIX_BYTES} bytes, and a number of bytes such as \
+                 64mb, at most {MAX_RULES} pairs"
+            ),
             Self::PrefixRules(unit, max) => format!(
                 "give pairs of a prefix without spaces, at most {MAX_PREFIX_BYTES} bytes, and {unit} from 0 to {max}, \
                  at most {MAX_RULES} pairs"
@@ -152,6 +156,9 @@ impl Syntax {
             Self::SavePoints => "pairs of seconds and changes".to_owned(),
             Self::OutputLimits => "per class: hard limit, soft limit, seconds".to_owned(),
             Self::Percentiles => "numbers from 0 to 100".to_owned(),
+            Self::PrefixRules(BYTES, _) => {
+                format!("up to {MAX_RULES} pairs of a prefix without spaces and bytes (`512mb`, `1gb`, ...)")
+            }
             Self::PrefixRules(unit, max) => {
                 format!("up to {MAX_RULES} pairs of a prefix without spaces and {unit} from 0 to {max}")
             }

@@ -5,6 +5,7 @@
 //! lacks say what Redis says while they are off, where tools read them.
 
 pub mod memory;
+mod prefixes;
 mod process;
 mod state;
 mod statistics;
@@ -55,7 +56,7 @@ impl Section {
 }
 
 /// In the order of the reply.
-const SECTIONS: [Section; 13] = [
+const SECTIONS: [Section; 14] = [
     section("Server", state::server),
     section("Clients", state::clients),
     section("Memory", memory::write).surveying(),
@@ -68,6 +69,7 @@ const SECTIONS: [Section; 13] = [
     section("Errorstats", statistics::errors),
     section("Latencystats", statistics::latency).on_demand(),
     section("Cluster", state::cluster),
+    section("Prefixes", prefixes::write).surveying().on_demand(),
     section("Keyspace", statistics::keyspace).surveying(),
 ];
 
@@ -176,10 +178,10 @@ mod tests {
         assert_eq!(titles(&["KEYSPACE", "server", "keyspace"]), ["Server", "Keyspace"]);
         assert_eq!(titles(&["nothing"]), [""; 0]);
         assert_eq!(titles(&[]), titles(&["default"]));
-        assert_eq!(titles(&[]).len(), SECTIONS.len() - 2);
+        assert_eq!(titles(&[]).len(), SECTIONS.len() - 3);
         assert_eq!(titles(&["all"]).len(), SECTIONS.len());
         assert_eq!(titles(&["everything"]).len(), SECTIONS.len());
-        assert_eq!(titles(&["default", "commandstats"]).len(), SECTIONS.len() - 1);
+        assert_eq!(titles(&["default", "commandstats"]).len(), SECTIONS.len() - 2);
     }
 
     #[test]

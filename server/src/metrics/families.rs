@@ -2,6 +2,7 @@
 //!
 //! After a change: `LARDER_BLESS=1 cargo test -p larder-server metrics` rewrites the documentation's table.
 
+use super::prefixes::PREFIXES;
 use super::snapshot::Snapshot;
 use super::text::Kind::{Counter, Gauge, Histogram, Summary};
 use super::text::{Family, Kind, Samples};
@@ -10,9 +11,9 @@ use crate::info::memory::Usage;
 use crate::stats::{self, CommandTotals, WorkerStats};
 use std::sync::atomic::Ordering::Relaxed;
 
-type Write = fn(&Snapshot<'_>, &mut Samples<'_>);
+pub(super) type Write = fn(&Snapshot<'_>, &mut Samples<'_>);
 
-const fn family(
+pub(super) const fn family(
     name: &'static str,
     kind: Kind,
     labels: &'static [&'static str],
@@ -32,7 +33,7 @@ const COMMAND: &[&str] = &["cmd", "group"];
 const WORKER: &[&str] = &["worker"];
 
 /// All families, in the order of the page.
-pub(super) const ALL: &[&[Family]] = &[NODE, COMMANDS, WORKERS, CONNECTIONS, KEYSPACE, MEMORY];
+pub(super) const ALL: &[&[Family]] = &[NODE, COMMANDS, WORKERS, CONNECTIONS, KEYSPACE, PREFIXES, MEMORY];
 
 const NODE: &[Family] = &[
     family(

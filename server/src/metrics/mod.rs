@@ -6,6 +6,7 @@
 
 mod families;
 pub(crate) mod http;
+mod prefixes;
 mod snapshot;
 #[cfg(test)]
 mod tests;

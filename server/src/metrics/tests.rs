@@ -174,6 +174,8 @@ fn node() -> Node {
 /// A node on which everything that can be counted was.
 fn busy_node() -> Node {
     let node = node();
+    node.keyspace
+        .declare_prefixes(&[(b"a\"b".to_vec(), 1 << 20), (b"c".to_vec(), 0)]);
     for (number, worker) in node.workers.iter().enumerate() {
         let get = worker.command(crate::command::lookup(b"get").unwrap().id);
         get.record(1_500 + number as u64, 10, true);
@@ -234,6 +236,8 @@ fn the_page_is_what_prometheus_reads() {
     );
     assert_eq!(value(&families, "larder_errors_total", &[("code", "WRONGTYPE")]), 1.0);
     assert_eq!(value(&families, "larder_keys", &[("db", "0")]), 0.0);
+    let quota = |prefix| value(&families, "larder_prefix_quota_bytes", &[("prefix", prefix)]);
+    assert_eq!((quota("a\"b"), quota("c")), (f64::from(1 << 20), 0.0));
     assert_eq!(value(&families, "larder_memory_limit_bytes", &[]), f64::from(64 << 20));
 }
 

@@ -8,10 +8,10 @@ use super::stripe::{Stripe, Target};
 const SHORT_KEY: usize = 256;
 
 impl Keyspace {
-    /// Evicts up to `count` entries, from one stripe after the other, beginning with one drawn at random; returns how
+    /// Evicts up to `count` entries, first of prefixes that are over their quota, then from one stripe after the other, beginning with one drawn at random; returns how
     /// many went. It gives up once a round over the stripes has found nothing that the policy may take.
     pub fn evict(&self, count: usize, eviction: &Eviction, now_ms: u64, random: u64) -> usize {
-        let (mut evicted, mut barren) = (0, 0);
+        let (mut evicted, mut barren) = (self.evict_over_quota(count, eviction, now_ms, random).evicted, 0);
         let first = self.index(eviction::mix(random, 0));
         while evicted < count && barren < self.stripes.len() && eviction.policy.evicts() {
             let step = evicted + barren;
@@ -72,7 +72,7 @@ impl Stripe {
         if victim.expired {
             self.counters.expired += 1;
         } else {
-            self.counters.evicted += 1;
+            self.count_evicted(key);
             self.evictor.evicted(&self.tables, number, hash, meta);
         }
         Some(bytes)

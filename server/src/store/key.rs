@@ -145,14 +145,14 @@ impl<'s> Key<'s> {
         let stripe = self.guard.stripe();
         match place {
             Some(place) => {
-                stripe.counters.hits += 1;
+                stripe.count_hit(target.key);
                 if touch {
                     stripe.touch(target, place, eviction, Use::Read);
                 }
                 true
             }
             None => {
-                stripe.counters.misses += 1;
+                stripe.count_miss(target.key);
                 false
             }
         }
@@ -161,11 +161,11 @@ impl<'s> Key<'s> {
     /// Counts a read as hit or miss without touching the entry, as TTL and TYPE do.
     pub fn read_untouched(&mut self) -> bool {
         let found = self.exists();
-        let counters = &mut self.guard.stripe().counters;
+        let (target, stripe) = (self.target, self.guard.stripe());
         if found {
-            counters.hits += 1;
+            stripe.count_hit(target.key);
         } else {
-            counters.misses += 1;
+            stripe.count_miss(target.key);
         }
         found
     }

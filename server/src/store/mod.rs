@@ -10,6 +10,8 @@ mod evict;
 pub mod eviction;
 mod key;
 mod prefetch;
+pub mod prefixes;
+mod quota;
 mod reclaim;
 mod room;
 mod session;
@@ -23,6 +25,8 @@ mod watch;
 
 pub use key::{Key, Stored, Text, WrongType};
 pub use prefetch::Prefetcher;
+pub use prefixes::{PrefixSurvey, Prefixes};
+pub use quota::Effort;
 pub use room::{Room, give_back_spare};
 pub use session::Store;
 pub use stripe::{Counters, Memory, NewValue, Stripe};
@@ -31,6 +35,7 @@ pub use watch::Dirty;
 
 use arena::Pool;
 use crossbeam_utils::CachePadded;
+use prefixes::Declared;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, TryLockError};
@@ -152,6 +157,7 @@ pub struct Keyspace {
     pool: Arc<Pool>,
     /// When each stripe has expired keys to reclaim next.
     due_ms: Box<[Arc<AtomicU64>]>,
+    declared: Declared,
 }
 
 impl Keyspace {
@@ -175,6 +181,7 @@ impl Keyspace {
             hasher,
             shape,
             pool,
+            declared: Declared::default(),
         }
     }
 

@@ -47,9 +47,13 @@ impl Keyspace {
         super::arena::footprint(super::entry::size(bytes, 0, false), self.shape.slab_bytes)
     }
 
-    /// One step toward room for `wanted` bytes: in the stripe of the key with the hash `near`, if there is one and it
+    /// One step toward room for `wanted` bytes: of keys of prefixes that are over their quota, if there are any; else in the stripe of the key with the hash `near`, if there is one and it
     /// holds its share, else in one drawn at random. Entries go only if the policy allows.
     pub fn make_room(&self, near: Option<u64>, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
+        let of_prefixes = self.evict_over_quota(EVICTIONS, eviction, now_ms, random);
+        if of_prefixes.any() {
+            return of_prefixes;
+        }
         let fair = self.used_bytes() / self.stripes.len() / 8 * 7;
         let drawn = (0..DRAWS).map(|draw| self.index(eviction::mix(random, draw)));
         let mut stripe = None;

@@ -4,6 +4,7 @@ use super::arena::Pool;
 use super::entry::{self, Content, Entry, Form, Parts};
 use super::eviction::{Eviction, Evictor, Use};
 use super::key::{Text, WrongType};
+use super::prefixes::Ledger;
 use super::table::{NEVER_MS, Place, Table};
 use super::value::{self, Value};
 use super::watch::Watchers;
@@ -76,6 +77,8 @@ pub struct Stripe {
     pub(super) counters: Counters,
     pub(super) hasher: ahash::RandomState,
     pub(super) evictor: Evictor,
+    /// What is had of each prefix, if there are any.
+    pub(super) ledger: Option<Box<Ledger>>,
     pool: Arc<Pool>,
     /// Bytes that the tables hold: what counts against the node's limit.
     pub(super) used: usize,
@@ -95,6 +98,7 @@ impl Stripe {
             counters: Counters::default(),
             hasher,
             evictor: Evictor::default(),
+            ledger: None,
             pool,
             used: 0,
             published: 0,
@@ -218,10 +222,10 @@ impl Stripe {
         eviction: Option<&Eviction>,
     ) -> Result<Option<Text<'_>>, WrongType> {
         let Some(place) = self.find(target) else {
-            self.counters.misses += 1;
+            self.count_miss(target.key);
             return Ok(None);
         };
-        self.counters.hits += 1;
+        self.count_hit(target.key);
         if let Some(eviction) = eviction {
             self.touch(target, place, eviction, Use::Read);
         }
@@ -279,6 +283,7 @@ impl Stripe {
         facts: Facts,
     ) -> Option<Box<Value>> {
         let Facts { deadline, meta } = facts;
+        let weight = self.weigh(target.table);
         let find = || {
             self.tables[target.table]
                 .as_deref()
@@ -334,6 +339,7 @@ impl Stripe {
             note_due(&self.due_ms, table.schedule(target.hash, deadline, target.now_ms));
         }
         *used = *used + table.held_bytes() - before;
+        self.settle(target, weight);
         replaced
     }
 
@@ -348,7 +354,9 @@ impl Stripe {
     ) {
         let mut changed = false;
         let edit = |text: &mut [u8]| changed = change(text);
+        let weight = self.weigh(target.table);
         self.change(target.table, |table, _| table.edit(place, len, edit));
+        self.settle(target, weight);
         if changed {
             self.changed(target);
         }
@@ -356,10 +364,12 @@ impl Stripe {
 
     /// Gives the entry another deadline, or none.
     pub(super) fn set_deadline(&mut self, target: Target<'_>, place: Place, deadline: Option<u64>) {
+        let weight = self.weigh(target.table);
         self.change(target.table, |table, _| table.set_deadline(place, deadline));
         if let Some(deadline) = deadline {
             self.schedule(target, deadline);
         }
+        self.settle(target, weight);
         self.changed(target);
     }
 
@@ -368,10 +378,12 @@ impl Stripe {
         let rehash = |table: &mut Table, hasher: &ahash::RandomState| {
             table.remove(place, target.hash, |key| hasher.hash_one(key))
         };
+        let weight = self.weigh(target.table);
         let value = self.change(target.table, rehash);
         if self.table(target.table).is_some_and(|table| table.len() == 0) {
             self.relax_evictor();
         }
+        self.settle(target, weight);
         self.changed(target);
         value
     }
@@ -398,6 +410,7 @@ impl Stripe {
     pub(super) fn take_table(&mut self, table: usize) -> Option<Box<Table>> {
         let taken = self.tables[table].take();
         self.used -= taken.as_ref().map_or(0, |table| table.held_bytes());
+        self.forget_table_prefixes(table);
         self.counters.changes += taken.as_ref().map_or(0, |table| table.len() as u64);
         self.relax_evictor();
         self.watchers.table_changed(table, |key| {
@@ -432,6 +445,7 @@ impl Stripe {
             self.watchers.table_changed(number, |_| true);
         }
         self.evictor.forget();
+        self.forget_prefixes();
         self.used = 0;
     }
 }

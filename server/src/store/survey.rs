@@ -1,6 +1,7 @@
 //! Statistics over the whole keyspace, taken in one walk over the stripes.
 
 use super::eviction::mix;
+use super::prefixes::PrefixesSurvey;
 use super::session::Store;
 use super::stripe::{Counters, Memory, Stripe};
 
@@ -29,6 +30,8 @@ pub struct Survey {
     pub counters: Counters,
     /// The databases, in order.
     pub databases: Vec<DatabaseSurvey>,
+    /// The prefixes that are accounted for.
+    pub prefixes: PrefixesSurvey,
 }
 
 impl Survey {
@@ -45,6 +48,7 @@ impl Store<'_> {
         let count = keyspace.databases.len();
         let mut survey = Survey {
             databases: vec![DatabaseSurvey::default(); count],
+            prefixes: PrefixesSurvey::new(keyspace.prefixes()),
             ..Survey::default()
         };
         let mut ttls = vec![(0u64, 0u64); count];
@@ -53,6 +57,7 @@ impl Store<'_> {
             let stripe = guard.stripe();
             survey.memory = survey.memory.plus(stripe.memory());
             survey.counters = survey.counters.plus(stripe.counters);
+            survey.prefixes.add(stripe);
             for (number, (database, ttl)) in survey.databases.iter_mut().zip(&mut ttls).enumerate() {
                 let table = keyspace.table_of(number);
                 database.add(stripe, table);
@@ -69,6 +74,7 @@ impl Store<'_> {
     pub fn reset_counters(&mut self) {
         for index in 0..self.keyspace().stripes.len() {
             let mut guard = self.guard(index);
+            guard.stripe().reset_prefix_counters();
             let counters = &mut guard.stripe().counters;
             *counters = Counters {
                 changes: counters.changes,

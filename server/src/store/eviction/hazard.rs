@@ -79,6 +79,13 @@ fn begins(age: usize) -> f32 {
     }
 }
 
+/// What an entry of this frequency and age is worth before anything was learnt.
+pub(super) fn expected(frequency: u8, age: u32) -> i32 {
+    let class = (cell(frequency, age) / AGES) as f32;
+    let turns = age as f32 / TURN as f32;
+    ((class / 2.0 - (1.0 + turns).log2()) * OCTAVE as f32) as i32
+}
+
 /// Logarithms of what entries of a cell are worth, in 16ths of an octave.
 type Values = [i16; CELLS];
 
@@ -114,6 +121,16 @@ impl Learner {
         let cell = cell(frequency, age);
         self.seen[cell] = self.seen[cell].saturating_add(1);
         self.samples += 1;
+        self.interpolated(cell, age)
+    }
+
+    /// The value of an entry of this frequency and age, whoever came across it.
+    pub(super) fn value(&self, frequency: u8, age: u32) -> i32 {
+        self.interpolated(cell(frequency, age), age)
+    }
+
+    #[inline]
+    fn interpolated(&self, cell: usize, age: u32) -> i32 {
         let value = i32::from(self.values[cell]);
         if cell % AGES + 1 == AGES {
             return value;

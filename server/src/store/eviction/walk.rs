@@ -150,6 +150,44 @@ impl Evictor {
         super::lfu::decayed(&scene, meta)
     }
 
+    /// Gets ready to rank entries that are found by other ways than its own.
+    pub(in crate::store) fn prepare(&mut self, entries: usize) {
+        self.clock.press(entries);
+    }
+
+    /// How much an entry of a table deserves to go; `None` if the policy may not take it. Nothing is learnt from it.
+    pub(in crate::store) fn coldness(
+        &self,
+        table: &Table,
+        place: Place,
+        eviction: &Eviction,
+        (now_ms, random): (u64, u64),
+    ) -> Option<u64> {
+        let scene = Scene {
+            eviction,
+            clock: &self.clock,
+            now_ms,
+        };
+        let entry = table.entry(place);
+        let meta = entry.meta();
+        let mut subject = Subject {
+            meta,
+            deadline: entry.deadline(),
+            bytes: 0,
+            value: 0,
+            random: random ^ u64::from(place.handle.get()),
+        };
+        if eviction.policy.is_adaptive() {
+            let (frequency, age) = (meta as u8, scene.age(meta));
+            subject.bytes = table.held_by(place);
+            subject.value = match &self.learner {
+                Some(learner) => learner.value(frequency, age),
+                None => super::hazard::expected(frequency, age),
+            };
+        }
+        scene.coldness(&subject)
+    }
+
     /// Whom to evict from the stripe, having looked at one table more; `None` if no eligible entry was found where
     /// the hand went.
     pub(in crate::store) fn choose(

@@ -217,8 +217,13 @@ impl Table {
 
     /// Bytes that one entry takes: its block, its boxed value and its lane in a bucket.
     pub(super) fn held_by(&self, place: Place) -> usize {
+        self.entry_bytes_at(place) + size_of::<Bucket>() / LANES
+    }
+
+    /// The same without the lane: what one entry adds to `entry_bytes`.
+    pub(super) fn entry_bytes_at(&self, place: Place) -> usize {
         let apart = self.entry(place).apart().map_or(0, Value::held_bytes);
-        self.arena.block_bytes(place.handle) + apart + size_of::<Bucket>() / LANES
+        self.arena.block_bytes(place.handle) + apart
     }
 
     /// Finds a key.

@@ -14,10 +14,10 @@ mod watching;
 use super::eviction::{Eviction, mix};
 use super::{Keyspace, NewValue, Shape, Store};
 
-const NOW: u64 = 1_700_000_000_000;
+pub(super) const NOW: u64 = 1_700_000_000_000;
 
 /// Shapes at both ends of what a node can have.
-const SHAPES: [Shape; 4] = [
+pub(super) const SHAPES: [Shape; 4] = [
     Shape {
         stripes: 1,
         slab_bytes: 4096,
@@ -55,22 +55,22 @@ pub(super) fn steps(normal: usize) -> usize {
 }
 
 /// Random numbers that a seed repeats.
-struct Rng {
+pub(super) struct Rng {
     seed: u64,
     draws: u64,
 }
 
 impl Rng {
-    fn new(seed: u64) -> Rng {
+    pub(super) fn new(seed: u64) -> Rng {
         Rng { seed, draws: 0 }
     }
 
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         self.draws += 1;
         mix(self.seed, self.draws) as usize % bound
     }
 
-    fn one_in(&mut self, chances: usize) -> bool {
+    pub(super) fn one_in(&mut self, chances: usize) -> bool {
         self.below(chances) == 0
     }
 }
@@ -94,7 +94,7 @@ fn number(number: usize) -> Vec<u8> {
 }
 
 /// All keys of a database, in the order of a scan.
-fn scan_all(store: &mut Store<'_>) -> Vec<Vec<u8>> {
+pub(super) fn scan_all(store: &mut Store<'_>) -> Vec<Vec<u8>> {
     let (mut keys, mut cursor) = (Vec::new(), 0);
     loop {
         cursor = store.scan(cursor, &mut |key, _| keys.push(key.to_vec()));
