@@ -4,12 +4,9 @@ use super::Keyspace;
 use super::eviction::{self, Eviction};
 use super::stripe::{Stripe, Target};
 
-/// Keys up to this length are copied without an allocation while their entry is removed.
-const SHORT_KEY: usize = 256;
-
 impl Keyspace {
-    /// Evicts up to `count` entries, first of prefixes that are over their quota, then from one stripe after the other, beginning with one drawn at random; returns how
-    /// many went. It gives up once a round over the stripes has found nothing that the policy may take.
+    /// Evicts up to `count` entries, first of prefixes that are over their quota, then from one stripe after the other,
+    /// beginning with one drawn at random; returns how many went. It gives up once a round over the stripes has found nothing that the policy may take.
     pub fn evict(&self, count: usize, eviction: &Eviction, now_ms: u64, random: u64) -> usize {
         let (mut evicted, mut barren) = (self.evict_over_quota(count, eviction, now_ms, random).evicted, 0);
         let first = self.index(eviction::mix(random, 0));
@@ -46,25 +43,19 @@ impl Stripe {
         let victim = self.evictor.choose(&self.tables, number, eviction, now_ms, random);
         self.used = self.used + self.evictor.bytes() - weight;
         let victim = victim?;
-        let bytes = self.table(victim.table).map_or(0, |table| table.held_by(victim.place));
+        let bytes = self
+            .table(victim.table)
+            .map_or(0, |table| table.entry_bytes_at(victim.place));
         let entry = self.entry(victim.table, victim.place);
-        let (meta, mut short, long);
-        meta = entry.meta();
-        let key = match entry.key() {
-            key if key.len() <= SHORT_KEY => {
-                short = [0; SHORT_KEY];
-                short[..key.len()].copy_from_slice(key);
-                &short[..key.len()]
-            }
-            key => {
-                long = key.to_vec();
-                &long[..]
-            }
+        let (meta, hash) = (entry.meta(), self.hasher.hash_one(entry.key()));
+        // The entry takes its key along, so whoever must hear of it needs a copy.
+        let key = match self.watchers.any() || self.ledger.is_some() {
+            true => entry.key().to_vec(),
+            false => Vec::new(),
         };
-        let hash = self.hasher.hash_one(key);
         let target = Target {
             table: victim.table,
-            key,
+            key: &key,
             hash,
             now_ms,
         };
@@ -72,7 +63,7 @@ impl Stripe {
         if victim.expired {
             self.counters.expired += 1;
         } else {
-            self.count_evicted(key);
+            self.count_evicted(&key);
             self.evictor.evicted(&self.tables, number, hash, meta);
         }
         Some(bytes)

@@ -18,6 +18,10 @@ const DRAWS: u64 = 4;
 /// Share of what a stripe holds that may be free blocks; at least two slabs.
 const FREE_SHARE: usize = 32;
 
+/// What a step that evicts for a write wants at least, in bytes. What is too much is to the stripe's credit: the next
+/// writes to it need not evict.
+const AHEAD: usize = 1024;
+
 /// What a step has done.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct Room {
@@ -47,8 +51,9 @@ impl Keyspace {
         super::arena::footprint(super::entry::size(bytes, 0, false), self.shape.slab_bytes)
     }
 
-    /// One step toward room for `wanted` bytes: of keys of prefixes that are over their quota, if there are any; else in the stripe of the key with the hash `near`, if there is one and it
-    /// holds its share, else in one drawn at random. Entries go only if the policy allows.
+    /// One step toward room for `wanted` bytes: of keys of prefixes that are over their quota, if there are any; else in
+    /// the stripe of the key with the hash `near`, if there is one and it holds its share, else in one drawn at
+    /// random. Entries go only if the policy allows.
     pub fn make_room(&self, near: Option<u64>, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
         let of_prefixes = self.evict_over_quota(EVICTIONS, eviction, now_ms, random);
         if of_prefixes.any() {
@@ -61,6 +66,13 @@ impl Keyspace {
             // One lock at a time: the last is let go before the next is taken.
             drop(stripe.take());
             let locked = stripe.insert(self.lock(index));
+            if let Some(left) = locked.credit.checked_sub(wanted).filter(|_| near.is_some()) {
+                locked.credit = left;
+                return Room {
+                    bytes: wanted,
+                    ..Room::default()
+                };
+            }
             if locked.used >= fair {
                 break;
             }
@@ -68,7 +80,11 @@ impl Keyspace {
         let Some(mut stripe) = stripe else {
             return Room::default();
         };
-        let mut room = stripe.make_room(wanted, eviction, now_ms, random);
+        let mut room = stripe.make_room(wanted.max(AHEAD), eviction, now_ms, random);
+        if near.is_some() && room.evicted > 0 && wanted < AHEAD {
+            // Bounded, as a large value that went has made room already, whoever comes next.
+            stripe.credit = (stripe.credit + room.bytes.saturating_sub(wanted)).min(AHEAD);
+        }
         self.publish_if_far(&mut stripe);
         drop(stripe);
         if !room.any() && eviction.policy.evicts() {

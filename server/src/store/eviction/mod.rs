@@ -137,11 +137,6 @@ impl Policy {
         self.volatile_only
     }
 
-    /// Whether the nearest deadline goes first.
-    fn is_soonest_first(self) -> bool {
-        self.rank == Some(Rank::Ttl)
-    }
-
     #[inline]
     fn is_adaptive(self) -> bool {
         self.rank == Some(Rank::Adaptive)

@@ -7,8 +7,8 @@
 //! random: no entry is looked at twice before all others were, and it is known beforehand what will be looked at,
 //! so that each eviction asks the cache for the entries that the next one in this stripe will read.
 //!
-//! Where few keys have a deadline and only those may go, and where the nearest deadline goes first, the buckets of the
-//! timing wheel that are due next take the place of the hand's.
+//! Where few keys have a deadline and only those may go, the buckets of the timing wheel that are due next take the
+//! place of the hand's.
 //!
 //! A candidate is known by the handle of its block and by the cursor of its bucket, so nothing must be told when
 //! entries move or go: one that is not found there with the metadata it had has been used, moved or removed, and is
@@ -26,8 +26,6 @@ const POOL: usize = 8;
 /// Buckets that one eviction looks at, at most: some hundred entries, or 50 us.
 const BUCKETS: u32 = 64;
 
-/// Buckets with the earliest deadlines that are looked at instead, where that is what a policy wants.
-const SOONEST: usize = 4;
 /// A policy that takes only keys with a deadline would walk in vain if at most this share of the keys has one.
 const SCARCE_SHARE: usize = 16;
 
@@ -292,8 +290,11 @@ impl Evictor {
             seen
         };
         let mut offered = 0;
-        if eviction.policy.is_soonest_first() || is_scarce(table, eviction.policy) {
-            table.visit_soonest(SOONEST, |cursor, place| offered = consider(cursor, place));
+        if is_scarce(table, eviction.policy) {
+            table.visit_soonest(BUCKETS as usize, |cursor, place| {
+                offered = consider(cursor, place);
+                offered >= eviction.samples
+            });
         }
         if offered == 0 {
             for _ in 0..BUCKETS.min(table.bucket_count()) {

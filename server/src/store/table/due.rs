@@ -184,15 +184,20 @@ impl Table {
     /// Visits the entries with a deadline of up to `buckets` buckets, in the order of the wheel's slots: exact for
     /// the next quarter of a second; later slots are as wide as a 32nd of the time that is left, or as half of it.
     /// Expired entries that were not reclaimed yet are among them.
-    /// A place comes with the scan cursor of its bucket.
-    pub(in crate::store) fn visit_soonest(&self, buckets: usize, mut visit: impl FnMut(u32, Place)) {
+    /// A place comes with the scan cursor of its bucket. After a bucket for which `visit` said that it has enough, no
+    /// more are visited.
+    pub(in crate::store) fn visit_soonest(&self, buckets: usize, mut visit: impl FnMut(u32, Place) -> bool) {
         let order = self.deadlines.iter().flat_map(|wheel| wheel.in_order());
+        let mut enough = false;
         for home in order.take(buckets) {
             self.visit_chain(home, |place| {
                 if self.entry(place).deadline().is_some() {
-                    visit(home.reverse_bits(), place);
+                    enough = visit(home.reverse_bits(), place);
                 }
             });
+            if enough {
+                break;
+            }
         }
     }
 }
