@@ -252,8 +252,9 @@ fn memory_bytes() -> usize {
 /// What the process had at the last look.
 #[derive(Default)]
 struct Look {
-    /// What was resident after the allocator had last given back what it kept.
+    /// What was resident after the allocator had last given back what it kept, and what of it was unexplained.
     purged_bytes: usize,
+    kept_bytes: usize,
     at: Option<Instant>,
 }
 
@@ -274,14 +275,17 @@ impl Look {
         // Early enough that what arrives meanwhile stays below the bound, and only for what is worth the time.
         let early = limit.saturating_add(PROCESS_BYTES + limit / SLACK_SHARE as usize);
         let worth = PROCESS_BYTES / 8 + limit / 512;
-        if limit != 0 && resident > early && resident > self.purged_bytes + worth {
+        let explained = node.used_bytes() + tolerated;
+        let more = resident > self.purged_bytes + worth || resident > explained + self.kept_bytes + worth;
+        if limit != 0 && resident > early && more {
             give_back_spare();
             resident = memory_bytes();
-            self.purged_bytes = resident;
+            (self.purged_bytes, self.kept_bytes) = (resident, resident.saturating_sub(explained));
         }
         self.purged_bytes = self.purged_bytes.min(resident);
+        self.kept_bytes = self.kept_bytes.min(resident.saturating_sub(explained));
         node.resident_bytes.store(resident_bytes(), Ordering::Relaxed);
-        let unexplained = resident.saturating_sub(node.used_bytes() + tolerated);
+        let unexplained = resident.saturating_sub(explained);
         let unexplained = unexplained.min(limit / MAX_UNEXPLAINED_SHARE);
         node.budget.unexplained.store(unexplained, Ordering::Relaxed);
         let ceiling = if limit == 0 {

@@ -29,6 +29,8 @@ struct Section {
     title: &'static str,
     /// Whether it is there when nothing is asked for.
     default: bool,
+    /// Whether it is there when everything is asked for: it is, if Redis has it.
+    of_redis: bool,
     /// Whether it needs the walk over the keyspace.
     surveys: bool,
     write: fn(&mut Text, &Source<'_>),
@@ -38,6 +40,7 @@ const fn section(title: &'static str, write: fn(&mut Text, &Source<'_>)) -> Sect
     Section {
         title,
         default: true,
+        of_redis: true,
         surveys: false,
         write,
     }
@@ -51,6 +54,12 @@ impl Section {
 
     const fn on_demand(mut self) -> Section {
         self.default = false;
+        self
+    }
+
+    /// Larder's own, for those who know of it.
+    const fn by_name_only(mut self) -> Section {
+        (self.default, self.of_redis) = (false, false);
         self
     }
 }
@@ -69,7 +78,7 @@ const SECTIONS: [Section; 14] = [
     section("Errorstats", statistics::errors),
     section("Latencystats", statistics::latency).on_demand(),
     section("Cluster", state::cluster),
-    section("Prefixes", prefixes::write).surveying().on_demand(),
+    section("Prefixes", prefixes::write).surveying().by_name_only(),
     section("Keyspace", statistics::keyspace).surveying(),
 ];
 
@@ -131,7 +140,7 @@ fn chosen(names: &[&[u8]]) -> impl Fn(&Section) -> bool {
         .filter(|title| any(title))
         .collect();
     move |section| {
-        let of_group = everything || default && section.default;
+        let of_group = everything && section.of_redis || default && section.default;
         of_group || named.contains(&section.title)
     }
 }
@@ -179,8 +188,9 @@ mod tests {
         assert_eq!(titles(&["nothing"]), [""; 0]);
         assert_eq!(titles(&[]), titles(&["default"]));
         assert_eq!(titles(&[]).len(), SECTIONS.len() - 3);
-        assert_eq!(titles(&["all"]).len(), SECTIONS.len());
-        assert_eq!(titles(&["everything"]).len(), SECTIONS.len());
+        assert_eq!(titles(&["all"]).len(), SECTIONS.len() - 1);
+        assert_eq!(titles(&["everything"]).len(), SECTIONS.len() - 1);
+        assert_eq!(titles(&["all", "prefixes"]).len(), SECTIONS.len());
         assert_eq!(titles(&["default", "commandstats"]).len(), SECTIONS.len() - 2);
     }
 

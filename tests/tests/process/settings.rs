@@ -212,7 +212,7 @@ fn config_set_sets_all_or_nothing() {
         &["timeout", "5", "slowlog-max-len", "9", "unixsocket", "x"],
         &["timeout", "5", "timeout", "6"],
         &["slowlog-max-len", "9", "maxmemory", "12xb"],
-        &["slowlog-max-len", "9", "maxmemory-policy", "nosuch"],
+        &["slowlog-max-len", "9", "appendonly", "nosuch"],
         &["timeout", "5", "slowlog-max-len"],
         &["timeout", "5", "nosuchsetting", "1"],
         &["timeout", "5", "maxclients", "0"],
