@@ -1,7 +1,7 @@
 //! Prefixes of keys that are accounted for: which there are, which one a key belongs to, what each holds in all.
 //!
 //! A key belongs to the longest prefix that it begins with. What each prefix holds is counted in every stripe, under
-//! its lock, in a [`Ledger`]; stripes tell the node's totals here in chunks that are small against the quota, so that
+//! its lock, in a `Ledger`; stripes tell the node's totals here in chunks that are small against the quota, so that
 //! a write needs one load to know whether its prefix may grow.
 //!
 //! When the prefixes change, each stripe gets an empty ledger and counts what it holds bucket by bucket, in the order
