@@ -3,23 +3,18 @@
 //! The keyspace tells when that is (`Keyspace::next_due_ms`), so the task sleeps until then, but never so long that
 //! a key whose deadline is set meanwhile, or a clock that jumps, would make it late: what is due is gone within
 //! `LONGEST_WAIT` and a tick of the schedule (8 ms). It runs on the acceptor's thread and lets others go first: other
-//! tasks of that thread and other threads of that core after every `SLICE`, and everybody after every `STRETCH`.
+//! tasks of that thread and other threads of that core by the rules of `pace`.
 
 use crate::node::{Node, unix_ms};
+use crate::pace::Pace;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// The shortest time between two looks: keys that expire one by one are reclaimed some at a time.
 const SHORTEST_WAIT: Duration = Duration::from_millis(16);
 /// The longest.
 const LONGEST_WAIT: Duration = Duration::from_millis(80);
-/// After how long other tasks and threads that want this core get it.
-const SLICE: Duration = Duration::from_micros(250);
-/// After how long the task rests, even if the core is idle otherwise.
-const STRETCH: Duration = Duration::from_millis(8);
-/// How long it rests; timers are good for a millisecond, so this bounds its share of a core to about 80%.
-const REST: Duration = Duration::from_millis(1);
 
 /// Reclaims expired keys until the task is dropped.
 pub(crate) async fn run(node: Arc<Node>) {
@@ -58,34 +53,6 @@ async fn reclaim(node: &Node) {
         }
         if idle {
             return;
-        }
-    }
-}
-
-/// When others get their turn.
-struct Pace {
-    slice: Instant,
-    stretch: Instant,
-}
-
-impl Pace {
-    fn new() -> Pace {
-        let now = Instant::now();
-        Pace {
-            slice: now,
-            stretch: now,
-        }
-    }
-
-    async fn keep(&mut self) {
-        let now = Instant::now();
-        if now - self.stretch > STRETCH {
-            tokio::time::sleep(REST).await;
-            *self = Pace::new();
-        } else if now - self.slice > SLICE {
-            tokio::task::yield_now().await;
-            std::thread::yield_now();
-            self.slice = Instant::now();
         }
     }
 }

@@ -19,6 +19,7 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod node;
+mod pace;
 mod quota;
 pub mod resp;
 pub mod server;

@@ -6,6 +6,7 @@
 
 use crate::command::{Command, flag, keys_of};
 use crate::node::{Node, eviction, unix_ms};
+use crate::pace::Pace;
 use crate::resp::request::Args;
 use crate::store::eviction::{Eviction, mix};
 use crate::store::{Effort, Keyspace, Prefixes};
@@ -39,11 +40,6 @@ const STEP: Effort = Effort {
     entries: 64,
     buckets: 64,
 };
-/// After how long it gives way to other tasks and threads that want this core.
-const SLICE: Duration = Duration::from_micros(250);
-/// After how long it rests, even if the core is idle otherwise.
-const STRETCH: Duration = Duration::from_millis(8);
-const REST: Duration = Duration::from_millis(1);
 /// How long it counts, or evicts, before it looks whether something else was declared.
 const ROUND: Duration = Duration::from_millis(100);
 
@@ -283,34 +279,6 @@ async fn evict(node: &Node, pace: &mut Pace) -> Kept {
         }
     }
     kept
-}
-
-/// Lets others have the thread, the core and the locks, again and again.
-struct Pace {
-    slice: Instant,
-    stretch: Instant,
-}
-
-impl Pace {
-    fn new() -> Pace {
-        let now = Instant::now();
-        Pace {
-            slice: now,
-            stretch: now,
-        }
-    }
-
-    async fn keep(&mut self) {
-        let now = Instant::now();
-        if now - self.stretch > STRETCH {
-            tokio::time::sleep(REST).await;
-            *self = Pace::new();
-        } else if now - self.slice > SLICE {
-            tokio::task::yield_now().await;
-            std::thread::yield_now();
-            self.slice = Instant::now();
-        }
-    }
 }
 
 #[cfg(test)]
