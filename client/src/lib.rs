@@ -1,1 +1,26 @@
 //! The client library of the Larder cache.
+//!
+//! ```no_run
+//! # async fn example() -> larder_client::Result<()> {
+//! let cache = larder_client::Client::connect("redis://127.0.0.1:6379")?;
+//! cache.set("greeting", "hello").await?;
+//! let greeting: Option<String> = cache.get("greeting").await?;
+//! # Ok(())
+//! # }
+//! ```
+
+mod client;
+mod command;
+mod config;
+mod connection;
+mod error;
+mod events;
+mod node;
+mod resp;
+mod retry;
+
+pub use client::Client;
+pub use config::{Address, Config, DEFAULT_PORT, Target};
+pub use error::{DecodeError, Error, Result, ServerError};
+pub use events::Event;
+pub use resp::{Encoder, FromValue, ToArgs, Value};
