@@ -118,7 +118,9 @@ fn unix(rest: &str, bad: &dyn Fn(&str) -> Error) -> Result<Target> {
 }
 
 fn tcp(rest: &str, bad: &dyn Fn(&str) -> Error, address: fn(String, u16) -> Address) -> Result<Target> {
-    let (login, rest) = rest.rsplit_once('@').map_or((None, rest), |(login, rest)| (Some(login), rest));
+    let (login, rest) = rest
+        .rsplit_once('@')
+        .map_or((None, rest), |(login, rest)| (Some(login), rest));
     let (place, database) = rest.split_once('/').unwrap_or((rest, ""));
     let (host, port) = match place.strip_prefix('[').map(|place| place.split_once(']')) {
         Some(Some((host, ""))) => (host, DEFAULT_PORT.to_string()),
@@ -128,7 +130,9 @@ fn tcp(rest: &str, bad: &dyn Fn(&str) -> Error, address: fn(String, u16) -> Addr
         None if place.matches(':').count() > 1 => (place, DEFAULT_PORT.to_string()),
         None => place
             .split_once(':')
-            .map_or((place, DEFAULT_PORT.to_string()), |(host, port)| (host, port.to_string())),
+            .map_or((place, DEFAULT_PORT.to_string()), |(host, port)| {
+                (host, port.to_string())
+            }),
     };
     if host.is_empty() {
         return Err(bad("no host"));
@@ -230,7 +234,10 @@ impl Config {
             ("max_pending", self.max_pending > 0),
             ("connections_per_node", (1..=1024).contains(&self.connections_per_node)),
             ("max_reply_bytes", self.max_reply_bytes > 0),
-            ("backoff_min", !self.backoff_min.is_zero() && self.backoff_min <= self.backoff_max),
+            (
+                "backoff_min",
+                !self.backoff_min.is_zero() && self.backoff_min <= self.backoff_max,
+            ),
         ];
         match positive.iter().find(|(_, holds)| !holds) {
             Some((name, _)) => Err(Error::Usage(format!("{name} is out of its range"))),
@@ -250,21 +257,43 @@ mod tests {
     #[test]
     fn urls_say_where_and_how_to_log_in() {
         let full = target("rediss://me:p%40ss@cache.example:7000/3");
-        assert_eq!(full.address, Address::Tls { host: "cache.example".into(), port: 7000 });
-        assert_eq!((full.user.as_deref(), full.password.as_deref(), full.database), (Some("me"), Some("p@ss"), 3));
+        assert_eq!(
+            full.address,
+            Address::Tls {
+                host: "cache.example".into(),
+                port: 7000
+            }
+        );
+        assert_eq!(
+            (full.user.as_deref(), full.password.as_deref(), full.database),
+            (Some("me"), Some("p@ss"), 3)
+        );
         assert_eq!(target("redis://:secret@h").password.as_deref(), Some("secret"));
         assert_eq!(target("h").address.to_string(), "h:6379");
         assert_eq!(target("[::1]:7000").address.to_string(), "[::1]:7000");
         assert_eq!(target("::1").address.to_string(), "[::1]:6379");
-        assert_eq!(target("unix:///tmp/a%20b?db=2").address, Address::Unix("/tmp/a b".into()));
+        assert_eq!(
+            target("unix:///tmp/a%20b?db=2").address,
+            Address::Unix("/tmp/a b".into())
+        );
         assert_eq!(target("/tmp/a").database, 0);
     }
 
     #[test]
     fn a_broken_url_says_why_and_hides_the_password() {
         for url in [
-            "", "redis://", "h:0", "h:65536", "h:x", "http://h", "redis://h/x", "unix://", "[::1", "redis://%zz@h",
-            "unix:///a?x=1", ":6379",
+            "",
+            "redis://",
+            "h:0",
+            "h:65536",
+            "h:x",
+            "http://h",
+            "redis://h/x",
+            "unix://",
+            "[::1",
+            "redis://%zz@h",
+            "unix:///a?x=1",
+            ":6379",
         ] {
             assert!(url.parse::<Target>().is_err(), "{url}");
         }
@@ -276,7 +305,16 @@ mod tests {
     #[test]
     fn limits_that_make_no_sense_are_refused() {
         assert!(Config::default().check().is_ok());
-        let broken = Config { max_pending: 0, ..Config::default() };
-        assert!(broken.check().expect_err("out of range").to_string().contains("max_pending"));
+        let broken = Config {
+            max_pending: 0,
+            ..Config::default()
+        };
+        assert!(
+            broken
+                .check()
+                .expect_err("out of range")
+                .to_string()
+                .contains("max_pending")
+        );
     }
 }

@@ -1,9 +1,9 @@
 //! The task behind a connection: it connects, sends what calls have queued, hands them their replies, and connects
 //! again when the connection breaks.
 
+use super::Shared;
 use super::backoff::Backoff;
 use super::handshake::{self, Ready};
-use super::Shared;
 use crate::config::{Config, Target};
 use crate::error::Error;
 use crate::resp::Value;
@@ -240,7 +240,9 @@ impl<'a> Pump<'a> {
         self.shared.count_read(read);
         let decoded = self.decode();
         self.heard |= !self.values.is_empty();
-        let delivered = self.shared.deliver(&mut self.values, self.written, self.heard_us, &mut self.wake);
+        let delivered = self
+            .shared
+            .deliver(&mut self.values, self.written, self.heard_us, &mut self.wake);
         for waker in self.wake.drain(..) {
             waker.wake();
         }

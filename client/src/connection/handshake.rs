@@ -31,7 +31,8 @@ pub(crate) async fn connect(target: &Target, config: &Config) -> io::Result<Read
     }
     // For those who look at CLIENT LIST; older servers do not know it.
     talk.ask(&["CLIENT", "SETINFO"], &("LIB-NAME", "larder-client")).await?;
-    talk.ask(&["CLIENT", "SETINFO"], &("LIB-VER", env!("CARGO_PKG_VERSION"))).await?;
+    talk.ask(&["CLIENT", "SETINFO"], &("LIB-VER", env!("CARGO_PKG_VERSION")))
+        .await?;
     if target.database != 0 {
         talk.need(&["SELECT"], &target.database).await?;
     }

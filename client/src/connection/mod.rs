@@ -14,8 +14,6 @@ mod calls;
 mod driver;
 mod handshake;
 mod stream;
-#[cfg(feature = "tls")]
-mod tls;
 
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
@@ -222,7 +220,9 @@ impl Shared {
         })?;
         state.counts.calls += 1;
         self.pending.store(state.calls.pending(), Ordering::Relaxed);
-        let waker = std::mem::take(&mut state.driver_sleeps).then(|| state.driver.clone()).flatten();
+        let waker = std::mem::take(&mut state.driver_sleeps)
+            .then(|| state.driver.clone())
+            .flatten();
         drop(state);
         if let Some(waker) = waker {
             waker.wake();

@@ -1,4 +1,4 @@
-//! The ways to a node: TCP, Unix sockets, and TLS as a feature.
+//! The ways to a node: TCP and Unix sockets.
 
 use crate::config::Address;
 use std::io;
@@ -16,8 +16,6 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
-    #[cfg(feature = "tls")]
-    Tls(Box<super::tls::TlsStream>),
 }
 
 impl Stream {
@@ -29,16 +27,7 @@ impl Stream {
         match address {
             Address::Tcp { host, port } => Ok(Stream::Tcp(tcp(host, *port).await?)),
             Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
-            #[cfg(feature = "tls")]
-            Address::Tls { host, port } => {
-                let stream = super::tls::connect(tcp(host, *port).await?, host).await?;
-                Ok(Stream::Tls(Box::new(stream)))
-            }
-            #[cfg(not(feature = "tls"))]
-            Address::Tls { .. } => Err(io::Error::new(
-                io::ErrorKind::Unsupported,
-                "larder-client was built without its feature `tls`",
-            )),
+            Address::Tls { .. } => Err(io::Error::new(io::ErrorKind::Unsupported, "this build has no TLS")),
         }
     }
 }
@@ -46,7 +35,9 @@ impl Stream {
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {
     let stream = TcpStream::connect((host, port)).await?;
     stream.set_nodelay(true)?;
-    let keepalive = socket2::TcpKeepalive::new().with_time(KEEPALIVE).with_interval(KEEPALIVE / 3);
+    let keepalive = socket2::TcpKeepalive::new()
+        .with_time(KEEPALIVE)
+        .with_interval(KEEPALIVE / 3);
     socket2::SockRef::from(&stream).set_tcp_keepalive(&keepalive)?;
     Ok(stream)
 }
@@ -57,8 +48,6 @@ macro_rules! delegate {
         match $self.get_mut() {
             Stream::Tcp($stream) => $call,
             Stream::Unix($stream) => $call,
-            #[cfg(feature = "tls")]
-            Stream::Tls($stream) => $call,
         }
     };
 }

@@ -166,7 +166,11 @@ impl Decoder {
         if self.stack.len() == MAX_DEPTH {
             return wrong(format!("nested deeper than {MAX_DEPTH}"));
         }
-        let elements = if matches!(kind, b'%' | b'|') { len.saturating_mul(2) } else { len };
+        let elements = if matches!(kind, b'%' | b'|') {
+            len.saturating_mul(2)
+        } else {
+            len
+        };
         self.charge(elements.saturating_mul(ELEMENT_BYTES))?;
         input.advance(end + 2);
         match (elements, kind) {
@@ -239,7 +243,10 @@ fn length(digits: &[u8]) -> Result<Option<usize>, ProtocolError> {
     match number(digits) {
         Some(len) => Ok(Some(len)),
         None if digits == b"-1" => Ok(None),
-        None => wrong(format!("'{}' is no length", String::from_utf8_lossy(digits).escape_debug())),
+        None => wrong(format!(
+            "'{}' is no length",
+            String::from_utf8_lossy(digits).escape_debug()
+        )),
     }
 }
 
@@ -337,7 +344,10 @@ mod tests {
         assert_eq!(one(b",-inf\r\n"), Value::Double(f64::NEG_INFINITY));
         assert_eq!(one(b"#t\r\n"), Value::Bool(true));
         assert_eq!(one(b"=7\r\ntxt:abc\r\n"), bulk("abc"));
-        assert_eq!(one(b"(123456789012345678901234567890\r\n").as_bytes().map(<[u8]>::len), Some(30));
+        assert_eq!(
+            one(b"(123456789012345678901234567890\r\n").as_bytes().map(<[u8]>::len),
+            Some(30)
+        );
         for nil in ["_\r\n", "$-1\r\n", "*-1\r\n"] {
             assert_eq!(one(nil.as_bytes()), Value::Nil, "{nil:?}");
         }
@@ -350,12 +360,18 @@ mod tests {
             nested,
             Value::Array(vec![Value::Map(pairs), Value::Set(vec![Value::Array(Vec::new())])])
         );
-        assert_eq!(one(b">1\r\n+a\r\n"), Value::Push(vec![Value::Status(Bytes::from_static(b"a"))]));
+        assert_eq!(
+            one(b">1\r\n+a\r\n"),
+            Value::Push(vec![Value::Status(Bytes::from_static(b"a"))])
+        );
     }
 
     #[test]
     fn attributes_are_left_out_wherever_they_stand() {
-        assert_eq!(one(b"|1\r\n+ttl\r\n:3600\r\n*2\r\n:1\r\n|0\r\n:2\r\n"), Value::Array(vec![Value::Int(1), Value::Int(2)]));
+        assert_eq!(
+            one(b"|1\r\n+ttl\r\n:3600\r\n*2\r\n:1\r\n|0\r\n:2\r\n"),
+            Value::Array(vec![Value::Int(1), Value::Int(2)])
+        );
     }
 
     #[test]

@@ -86,9 +86,8 @@ impl FromValue for Bytes {
 impl FromValue for String {
     fn from_value(value: Value) -> Result<String, DecodeError> {
         let bytes = Bytes::from_value(value)?;
-        String::from_utf8(bytes.into()).map_err(|error| {
-            DecodeError::new("text in UTF-8", &Value::Bulk(Bytes::from(error.into_bytes())))
-        })
+        String::from_utf8(bytes.into())
+            .map_err(|error| DecodeError::new("text in UTF-8", &Value::Bulk(Bytes::from(error.into_bytes()))))
     }
 }
 
@@ -292,7 +291,10 @@ mod tests {
     fn an_error_says_what_came_and_keeps_it_short() {
         let error = i64::from_value(Value::Bulk(Bytes::from("ü".repeat(500)))).expect_err("no number");
         let text = error.to_string();
-        assert!(text.starts_with("expected an integer (i64), the server answered the string 'ü"), "{text}");
+        assert!(
+            text.starts_with("expected an integer (i64), the server answered the string 'ü"),
+            "{text}"
+        );
         assert!(text.len() < 200);
         let inner = Value::Array(vec![bulk("a"), Value::Error(ServerError::new("WRONGTYPE no"))]);
         assert!(Vec::<String>::from_value(inner.clone()).is_err());

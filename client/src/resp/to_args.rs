@@ -229,7 +229,10 @@ mod tests {
         assert_eq!(encoded(&vec![1u8, 2]), "*2\r\n$1\r\nX\r\n$2\r\n\x01\x02\r\n");
         assert_eq!(encoded(&["a", "b"]), "*3\r\n$1\r\nX\r\n$1\r\na\r\n$1\r\nb\r\n");
         assert_eq!(encoded(&vec![("a", 1), ("b", 2)]).matches('$').count(), 5);
-        assert_eq!(encoded(&vec![vec![1u8], vec![2]]), "*3\r\n$1\r\nX\r\n$1\r\n\x01\r\n$1\r\n\x02\r\n");
+        assert_eq!(
+            encoded(&vec![vec![1u8], vec![2]]),
+            "*3\r\n$1\r\nX\r\n$1\r\n\x01\r\n$1\r\n\x02\r\n"
+        );
     }
 
     #[test]
@@ -241,6 +244,9 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_servers_read_them() {
-        assert_eq!(encoded(&(i64::MIN, 0.1, f64::INFINITY, true)).replace("\r\n", " "), "*5 $1 X $20 -9223372036854775808 $3 0.1 $3 inf $1 1 ");
+        assert_eq!(
+            encoded(&(i64::MIN, 0.1, f64::INFINITY, true)).replace("\r\n", " "),
+            "*5 $1 X $20 -9223372036854775808 $3 0.1 $3 inf $1 1 "
+        );
     }
 }

@@ -81,7 +81,9 @@ fn a_pipeline_gets_its_replies_together() {
     let (mut sent, mut wake) = (Vec::new(), Vec::new());
     calls.take_out(&mut sent);
     for text in ["a", "b", "c"] {
-        calls.reply(value(text), sent.len() as u64, 1, &mut wake).expect("it was asked");
+        calls
+            .reply(value(text), sent.len() as u64, 1, &mut wake)
+            .expect("it was asked");
     }
     let Poll::Ready(Ok(Value::Array(values))) = poll(&mut calls, both) else {
         panic!("no replies")
@@ -111,7 +113,9 @@ fn more_than_the_limit_fails_at_once() {
     calls.take_out(&mut sent);
     calls.abandon(first);
     assert!(calls.submit(order(0), |out| out.request(&["c"], &())).is_err());
-    calls.reply(value("a"), sent.len() as u64, 0, &mut Vec::new()).expect("it was asked");
+    calls
+        .reply(value("a"), sent.len() as u64, 0, &mut Vec::new())
+        .expect("it was asked");
     submit(&mut calls, order(0), "c");
 }
 
@@ -179,7 +183,11 @@ impl World {
         let text = String::from_utf8_lossy(&self.received).into_owned();
         let parts: Vec<_> = text.split("*1\r\n").skip(1).map(str::to_string).collect();
         let is_whole = |part: &&String| part.matches("\r\n").count() == 2 && part.ends_with("\r\n");
-        parts.iter().filter(is_whole).map(|part| words(part.as_bytes()).concat()).collect()
+        parts
+            .iter()
+            .filter(is_whole)
+            .map(|part| words(part.as_bytes()).concat())
+            .collect()
     }
 
     fn step(&mut self, step: &Step) {
@@ -265,7 +273,11 @@ impl World {
             Ok(Value::Array(values)) => assert_eq!(values, names.iter().map(|name| value(name)).collect::<Vec<_>>()),
             Ok(one) => assert_eq!(vec![one], [value(&names[0])]),
             Err(Error::Timeout { sent: false, .. }) => {
-                assert!(names.iter().all(|name| !self.whole().contains(name) && !self.ran.contains(name)));
+                assert!(
+                    names
+                        .iter()
+                        .all(|name| !self.whole().contains(name) && !self.ran.contains(name))
+                );
             }
             Err(Error::Timeout { .. } | Error::Lost { .. }) => {}
             Err(other) => panic!("{other}"),
