@@ -1,0 +1,140 @@
+//! `larder ring`: which node of a pool owns which keys, and what would move. It asks no server.
+
+mod placed;
+mod report;
+
+use crate::{Usage, output};
+use clap::Args;
+use larder_client::Target;
+use larder_cluster::placement::Member;
+use placed::Placed;
+use report::{Change, Report};
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStrExt;
+use std::process::ExitCode;
+
+/// Show which node of a pool owns which keys, and what would move.
+///
+/// Asks no server: placement follows from the nodes' names and weights alone. A URL stands for its host and port,
+/// which is what a pool calls a node that was given no name.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  larder ring cache-1 cache-2 cache-3
+  larder ring cache-1 cache-2 cache-3 --key user:1 --key '{user:1}:cart'
+  larder ring cache-1 cache-2 cache-3 --weights 2,1,1
+  larder ring cache-1 cache-2 cache-3 --add cache-4 --remove cache-1")]
+pub(crate) struct Options {
+    /// The nodes' names.
+    #[arg(value_name = "NODE", required = true)]
+    nodes: Vec<String>,
+    /// A key to look up; may be given several times.
+    #[arg(short, long = "key", value_name = "KEY")]
+    keys: Vec<OsString>,
+    /// The nodes' weights, in their order [default: 1 each].
+    #[arg(short, long, value_name = "N,N...", value_delimiter = ',')]
+    weights: Vec<u32>,
+    /// Show what moves if this node joins, with weight 1 or NODE=WEIGHT; may be given several times.
+    #[arg(long, value_name = "NODE")]
+    add: Vec<String>,
+    /// Show what moves if this node leaves; may be given several times.
+    #[arg(long, value_name = "NODE")]
+    remove: Vec<String>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+/// Prints who owns what.
+///
+/// # Errors
+/// If there is no placement for such nodes.
+pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
+    let members = members(options)?;
+    let placed = place(&members)?;
+    let mut changes = Vec::new();
+    for text in &options.add {
+        let joined = joining(text)?;
+        let mut with = members.clone();
+        with.push(joined.clone());
+        changes.push(Change::new(format!("add {}", joined.name), &placed, &place(&with)?));
+    }
+    for text in &options.remove {
+        let gone = name(text)?;
+        let without: Vec<Member> = members.iter().filter(|member| member.name != gone).cloned().collect();
+        if without.len() == members.len() {
+            return Err(Usage(format!("--remove {gone}: no such node among those given")).into());
+        }
+        if without.is_empty() {
+            return Err(Usage(format!("--remove {gone}: no node would be left")).into());
+        }
+        changes.push(Change::new(format!("remove {gone}"), &placed, &place(&without)?));
+    }
+    let keys: Vec<&[u8]> = options.keys.iter().map(|key| key.as_bytes()).collect();
+    let report = Report {
+        placed: &placed,
+        keys: &keys,
+        changes: &changes,
+    };
+    if options.json {
+        output::print_json(&report.json())?;
+    } else {
+        output::print(report.text())?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn place(members: &[Member]) -> Result<Placed, Usage> {
+    Placed::new(members).map_err(Usage)
+}
+
+fn members(options: &Options) -> Result<Vec<Member>, Usage> {
+    let (nodes, weights) = (&options.nodes, &options.weights);
+    if !weights.is_empty() && weights.len() != nodes.len() {
+        let (nodes, weights) = (nodes.len(), weights.len());
+        return Err(Usage(format!("--weights has {weights} weights for {nodes} nodes")));
+    }
+    let weights = weights.iter().copied().chain(std::iter::repeat(1));
+    let members = nodes.iter().zip(weights);
+    members.map(|(text, weight)| Ok(Member::new(name(text)?, weight))).collect()
+}
+
+/// What a pool calls the node: a URL's address, or the text itself.
+fn name(text: &str) -> Result<String, Usage> {
+    if !text.contains("://") {
+        return Ok(text.to_string());
+    }
+    let target: Target = text.parse().map_err(|error: larder_client::Error| Usage(error.to_string()))?;
+    Ok(target.address.to_string())
+}
+
+/// `NODE` or `NODE=WEIGHT`.
+fn joining(text: &str) -> Result<Member, Usage> {
+    match text.rsplit_once('=') {
+        None => Ok(Member::new(name(text)?, 1)),
+        Some((node, weight)) => match weight.parse() {
+            Ok(weight) => Ok(Member::new(name(node)?, weight)),
+            Err(_) => Err(Usage(format!("--add {text}: '{weight}' is no weight"))),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_url_stands_for_its_address_without_the_password() {
+        assert_eq!(name("redis://:secret@10.0.0.1").expect("a URL"), "10.0.0.1:6379");
+        assert_eq!(name("cache-1").expect("a name"), "cache-1");
+        let error = name("redis://:secret@h:x").expect_err("no port").to_string();
+        assert!(!error.contains("secret"), "{error}");
+    }
+
+    #[test]
+    fn a_node_that_joins_may_have_a_weight() {
+        assert_eq!(joining("d=3").expect("a member"), Member::new("d", 3));
+        assert_eq!(joining("d").expect("a member"), Member::new("d", 1));
+        assert!(joining("d=x").is_err());
+    }
+}
