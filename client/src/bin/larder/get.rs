@@ -35,7 +35,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let value = link.call(&[b"GET", key]).await?;
     let Some(bytes) = value.as_bytes() else {
         anyhow::ensure!(value == Value::Nil, "{}: GET was answered with no string", link.name);
-        output::complain(&format!("larder: no key '{}'", options.key.to_string_lossy().escape_debug()));
+        output::complain(&format!(
+            "larder: no key '{}'",
+            options.key.to_string_lossy().escape_debug()
+        ));
         return Ok(ExitCode::FAILURE);
     };
     output::print(bytes)?;

@@ -53,12 +53,17 @@ mod tests {
 
     #[test]
     fn fields_are_read_and_the_rest_is_passed_over() {
-        let info = Info::parse(b"# Server\r\nredis_version:7.2.4\r\nlarder_version:0.1.0\r\n\r\nnonsense\r\nuptime:x\r\nn:12\r\n");
+        let info = Info::parse(
+            b"# Server\r\nredis_version:7.2.4\r\nlarder_version:0.1.0\r\n\r\nnonsense\r\nuptime:x\r\nn:12\r\n",
+        );
         assert_eq!(info.program().as_deref(), Some("larder 0.1.0"));
         assert_eq!(info.number::<u64>("n"), Some(12));
         assert_eq!(info.number::<u64>("uptime"), None);
         assert_eq!(info.text("nonsense"), None);
-        assert_eq!(Info::parse(b"redis_version:7.0\r\n").program().as_deref(), Some("redis 7.0"));
+        assert_eq!(
+            Info::parse(b"redis_version:7.0\r\n").program().as_deref(),
+            Some("redis 7.0")
+        );
     }
 
     #[test]

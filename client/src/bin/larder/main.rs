@@ -65,7 +65,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Command::Get(options) => get::run(&options).await,
             Command::Set(options) => set::run(&options).await,
             Command::Ring(options) => ring::run(&options),
-            Command::Top(options) => top::run(options).await,
+            Command::Top(options) => top::run(&options).await,
             Command::Completions(options) => completions::run(&options),
             Command::Bench(options) => bench::run(&options),
         }
@@ -78,9 +78,9 @@ fn report(error: &anyhow::Error) -> ExitCode {
         // Whoever read the output has seen enough, as in `larder ring ... | head`.
         return ExitCode::SUCCESS;
     }
-    let is_usage = error.chain().any(|cause| {
-        cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(larder_client::Error::Usage(_)))
-    });
+    let is_usage = error
+        .chain()
+        .any(|cause| cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(larder_client::Error::Usage(_))));
     output::complain(&format!("larder: {error:#}"));
     if is_usage {
         output::complain("Try 'larder --help'.");

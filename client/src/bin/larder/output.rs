@@ -39,8 +39,6 @@ pub(crate) fn is_broken_pipe(error: &anyhow::Error) -> bool {
 pub(crate) enum Style {
     /// A head line.
     Bold,
-    /// All is well.
-    Good,
     /// Something is wrong.
     Bad,
 }
@@ -53,7 +51,6 @@ pub(crate) fn styled(style: Style, text: &str) -> String {
     }
     let code = match style {
         Style::Bold => "1",
-        Style::Good => "32",
         Style::Bad => "31",
     };
     format!("\x1b[{code}m{text}\x1b[0m")
@@ -95,7 +92,10 @@ pub(crate) struct Table {
 impl Table {
     pub(crate) fn new(columns: &[(Align, &str)]) -> Table {
         Table {
-            columns: columns.iter().map(|(align, head)| (*align, (*head).to_string())).collect(),
+            columns: columns
+                .iter()
+                .map(|(align, head)| (*align, (*head).to_string()))
+                .collect(),
             rows: Vec::new(),
         }
     }
@@ -110,7 +110,11 @@ impl Table {
         let mut widths: Vec<usize> = self.columns.iter().map(|(_, head)| width(head)).collect();
         for row in &self.rows {
             let is_whole = row.len() == self.columns.len();
-            let counted = if is_whole { row.len() } else { row.len().saturating_sub(1) };
+            let counted = if is_whole {
+                row.len()
+            } else {
+                row.len().saturating_sub(1)
+            };
             for (known, cell) in widths.iter_mut().zip(&row[..counted]) {
                 *known = (*known).max(width(cell));
             }

@@ -25,7 +25,13 @@ pub(crate) struct Options {
     #[arg(value_name = "URL", env = "LARDER_URL", hide_env_values = true, value_delimiter = ',', default_value = DEFAULT_URL)]
     urls: Vec<String>,
     /// The same as an option.
-    #[arg(short = 'u', long = "url", value_name = "URL", value_delimiter = ',', conflicts_with = "urls")]
+    #[arg(
+        short = 'u',
+        long = "url",
+        value_name = "URL",
+        value_delimiter = ',',
+        conflicts_with = "urls"
+    )]
     url_options: Vec<String>,
     /// How many pings each node gets.
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
@@ -67,7 +73,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     config.backoff_max = options.interval.clamp(config.backoff_min, Duration::from_secs(1));
     let mut tasks = Vec::new();
     for url in urls {
-        tasks.push(tokio::spawn(ping(open(url, config.clone())?, options.count, options.interval)));
+        tasks.push(tokio::spawn(ping(
+            open(url, config.clone())?,
+            options.count,
+            options.interval,
+        )));
     }
     let mut outcomes = Vec::new();
     for task in tasks {
@@ -79,7 +89,11 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         output::print(table(&outcomes))?;
     }
     let all_answer = outcomes.iter().all(|outcome| !outcome.round_trips.is_empty());
-    Ok(if all_answer { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if all_answer {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 fn open(url: &str, config: Config) -> anyhow::Result<Link> {
@@ -160,7 +174,11 @@ fn table(outcomes: &[Outcome]) -> String {
     let mut remarks = String::new();
     for outcome in outcomes {
         if outcome.round_trips.is_empty() {
-            let error = outcome.error.as_ref().map(|error| why(error, &outcome.name)).unwrap_or_default();
+            let error = outcome
+                .error
+                .as_ref()
+                .map(|error| why(error, &outcome.name))
+                .unwrap_or_default();
             let what = format!("unreachable: {error}");
             table.row(vec![outcome.name.clone(), styled(Style::Bad, &what)]);
             continue;

@@ -131,7 +131,15 @@ mod tests {
         assert_eq!(size("1k"), Ok(1000));
         assert_eq!(size("1KB"), Ok(1024));
         assert_eq!(size("2MiB"), Ok(2 << 20));
-        for broken in ["", "kb", "-1", "1.5kb", "1x", "99999999999999999999", "99999999999999999mb"] {
+        for broken in [
+            "",
+            "kb",
+            "-1",
+            "1.5kb",
+            "1x",
+            "99999999999999999999",
+            "99999999999999999mb",
+        ] {
             assert!(size(broken).is_err(), "{broken}");
         }
     }
@@ -143,6 +151,9 @@ mod tests {
         assert_eq!([512.0, 1536.0, 18_993_951_744.0].map(bytes), ["512B", "1.50K", "17.7G"]);
         let times = [850, 61_234, 1_500_000, 2_000_000_000].map(|ns| short(Duration::from_nanos(ns)));
         assert_eq!(times, ["850ns", "61.2us", "1.50ms", "2.00s"]);
-        assert_eq!([42, 187, 18_720, 1_051_200].map(age), ["42s", "3m07s", "5h12m", "12d04h"]);
+        assert_eq!(
+            [42, 187, 18_720, 1_051_200].map(age),
+            ["42s", "3m07s", "5h12m", "12d04h"]
+        );
     }
 }

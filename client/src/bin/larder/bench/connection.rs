@@ -98,7 +98,13 @@ fn introduction(target: &Target) -> Vec<Vec<u8>> {
 }
 
 /// Keeps one connection busy for as long as the run lasts; when it breaks, makes another one.
-pub(super) async fn run(engine: Rc<RefCell<Engine>>, at: usize, first: Box<dyn Socket>, target: Target, patience: Duration) {
+pub(super) async fn run(
+    engine: Rc<RefCell<Engine>>,
+    at: usize,
+    first: Box<dyn Socket>,
+    target: Target,
+    patience: Duration,
+) {
     let mut socket = Some(first);
     let mut wait = BACKOFF.0;
     loop {
@@ -112,13 +118,13 @@ pub(super) async fn run(engine: Rc<RefCell<Engine>>, at: usize, first: Box<dyn S
                 kind
             }
             None => {
-                // Requests for this node wait for the attempt; that keeps clients from failing in a tight loop.
-                sleep(wait).await;
                 wait = (wait * 2).min(BACKOFF.1);
                 "no connection"
             }
         };
         engine.borrow_mut().fail(at, kind);
+        // Requests for this node wait for the attempt; that keeps clients from failing in a tight loop.
+        sleep(wait).await;
         socket = connect(&target, patience).await.ok();
     }
 }
@@ -197,10 +203,12 @@ impl<'a> Pump<'a> {
         let now_ns = engine.now_ns();
         let at = self.at;
         let (mut settled, mut surplus) = (0, false);
-        let fed = self.replies.feed(bytes, |reply| match engine.settle(at, reply, now_ns) {
-            Ok(()) => settled += 1,
-            Err(_) => surplus = true,
-        });
+        let fed = self
+            .replies
+            .feed(bytes, |reply| match engine.settle(at, reply, now_ns) {
+                Ok(()) => settled += 1,
+                Err(_) => surplus = true,
+            });
         engine.settled(at, settled, now_ns);
         if fed.is_err() || surplus {
             return Err("not RESP");

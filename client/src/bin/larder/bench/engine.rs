@@ -279,7 +279,10 @@ impl Engine {
         let mut pace = self.phase.pace?;
         let now_ns = self.now_ns();
         let end_ns = self.phase.end_ns as f64;
-        while pace.due_ns <= now_ns as f64 && pace.due_ns < end_ns && self.phase.left > 0 && self.in_flight < self.clients
+        while pace.due_ns <= now_ns as f64
+            && pace.due_ns < end_ns
+            && self.phase.left > 0
+            && self.in_flight < self.clients
         {
             self.issue(pace.due_ns as u64, now_ns, None);
             pace.due_ns += pace.interval_ns;

@@ -56,7 +56,11 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     } else {
         output::print(report.text())?;
     }
-    Ok(if report.is_clean() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if report.is_clean() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 async fn load(options: &Options, targets: &[Target]) -> anyhow::Result<Report> {
@@ -91,7 +95,10 @@ async fn load(options: &Options, targets: &[Target]) -> anyhow::Result<Report> {
 
 /// As many connections to each node, in the order of the nodes.
 async fn connect_all(targets: &[Target], per_node: usize, patience: Duration) -> anyhow::Result<Vec<Box<dyn Socket>>> {
-    let all: Vec<&Target> = targets.iter().flat_map(|target| std::iter::repeat_n(target, per_node)).collect();
+    let all: Vec<&Target> = targets
+        .iter()
+        .flat_map(|target| std::iter::repeat_n(target, per_node))
+        .collect();
     let mut sockets = Vec::with_capacity(all.len());
     for some in all.chunks(CONNECTING) {
         let attempt = |target: &&Target| {
@@ -133,7 +140,11 @@ async fn phases(options: &Options, engine: &Rc<RefCell<Engine>>) -> anyhow::Resu
         phase(engine, "warming up", warmup, &mut stopped).await?;
     }
     let measured = Amount {
-        requests: if stopped { 0 } else { options.requests.unwrap_or(u64::MAX) },
+        requests: if stopped {
+            0
+        } else {
+            options.requests.unwrap_or(u64::MAX)
+        },
         limit: options.limit(),
         rate: options.rate,
     };

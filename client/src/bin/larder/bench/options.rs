@@ -148,7 +148,9 @@ fn duration_or_none(text: &str) -> Result<Duration, String> {
 /// The share of GETs.
 fn ratio(text: &str) -> Result<f64, String> {
     let part = |text: &str| text.parse::<u32>().ok().map(f64::from);
-    let parts = text.split_once(':').and_then(|(gets, sets)| Some((part(gets)?, part(sets)?)));
+    let parts = text
+        .split_once(':')
+        .and_then(|(gets, sets)| Some((part(gets)?, part(sets)?)));
     match parts {
         Some((gets, sets)) if gets + sets > 0.0 => Ok(gets / (gets + sets)),
         _ => Err("GETs and SETs as two whole numbers, as in 9:1, 1:0 or 0:1".to_string()),

@@ -65,7 +65,12 @@ impl Replies {
 /// Takes a whole line; returns how many bytes of a value follow it.
 #[inline]
 fn take_line(line: &[u8], each: &mut impl FnMut(Reply<'_>)) -> Result<usize, String> {
-    let what = || format!("'{}' is no reply", String::from_utf8_lossy(&line[..line.len().min(40)]).escape_debug());
+    let what = || {
+        format!(
+            "'{}' is no reply",
+            String::from_utf8_lossy(&line[..line.len().min(40)]).escape_debug()
+        )
+    };
     let Some((&kind, text)) = line.strip_suffix(b"\r\n").and_then(<[u8]>::split_first) else {
         return Err(what());
     };
@@ -108,7 +113,14 @@ mod tests {
 
     #[test]
     fn what_is_no_reply_is_an_error() {
-        for garbage in [&b"HTTP/1.1 400 Bad Request\r\n"[..], b"*1\r\n", b"$x\r\n", b"$99999999999\r\n", b"\n", b"+OK\n"] {
+        for garbage in [
+            &b"HTTP/1.1 400 Bad Request\r\n"[..],
+            b"*1\r\n",
+            b"$x\r\n",
+            b"$99999999999\r\n",
+            b"\n",
+            b"+OK\n",
+        ] {
             assert!(kinds(&[garbage]).is_err(), "{}", String::from_utf8_lossy(garbage));
         }
         assert!(kinds(&[&[b'-'; MAX_LINE_BYTES + 1]]).is_err());

@@ -12,7 +12,13 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// What the tables show of a distribution.
-const QUANTILES: [(&str, f64); 5] = [("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("max", 1.0)];
+const QUANTILES: [(&str, f64); 5] = [
+    ("p50", 0.5),
+    ("p90", 0.9),
+    ("p99", 0.99),
+    ("p99.9", 0.999),
+    ("max", 1.0),
+];
 
 /// What a run found.
 #[derive(Debug)]
@@ -27,7 +33,13 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(options: &Options, nodes: Vec<String>, per_node: usize, phase: Phase, was_stopped: bool) -> Report {
+    pub(super) fn new(
+        options: &Options,
+        nodes: Vec<String>,
+        per_node: usize,
+        phase: Phase,
+        was_stopped: bool,
+    ) -> Report {
         let keys = match options.zipf {
             None => "keys alike".to_string(),
             Some(exponent) => format!("keys by Zipf {exponent}"),
@@ -73,7 +85,10 @@ impl Report {
     fn mode(&self) -> String {
         match self.rate {
             None => "closed loop, latency from sending on".to_string(),
-            Some(rate) => format!("open loop, {} requests/s due, latency from when due", units::count(rate)),
+            Some(rate) => format!(
+                "open loop, {} requests/s due, latency from when due",
+                units::count(rate)
+            ),
         }
     }
 
@@ -122,7 +137,11 @@ impl Report {
     }
 
     fn latency_table(&self) -> String {
-        let mut columns = vec![(Align::Left, "latency"), (Align::Right, "operations"), (Align::Right, "mean")];
+        let mut columns = vec![
+            (Align::Left, "latency"),
+            (Align::Right, "operations"),
+            (Align::Right, "mean"),
+        ];
         columns.extend(QUANTILES.map(|(name, _)| (Align::Right, name)));
         let mut table = Table::new(&columns);
         for (name, latencies) in self.rows().into_iter().filter(|(_, latencies)| !latencies.is_empty()) {
@@ -136,7 +155,11 @@ impl Report {
 
     fn node_table(&self) -> String {
         let all = self.tally.by_node.iter().sum::<u64>().max(1) as f64;
-        let mut table = Table::new(&[(Align::Left, "node"), (Align::Right, "operations"), (Align::Right, "share")]);
+        let mut table = Table::new(&[
+            (Align::Left, "node"),
+            (Align::Right, "operations"),
+            (Align::Right, "share"),
+        ]);
         for (name, count) in self.nodes.iter().zip(&self.tally.by_node) {
             let share = *count as f64 / all * 100.0;
             table.row(vec![name.clone(), count.to_string(), format!("{share:.1}%")]);
@@ -183,17 +206,34 @@ impl Report {
     pub(super) fn percentiles(&self) -> String {
         let all = &self.latencies;
         let ms = |ns: f64| ns / 1e6;
-        let mut text = format!("{:>12} {:>14} {:>10} {:>14}\n\n", "Value", "Percentile", "TotalCount", "1/(1-Percentile)");
+        let mut text = format!(
+            "{:>12} {:>14} {:>10} {:>14}\n\n",
+            "Value", "Percentile", "TotalCount", "1/(1-Percentile)"
+        );
         for step in all.iter_quantiles(5) {
             let (value, share) = (ms(step.value_iterated_to() as f64), step.quantile_iterated_to());
-            let _ = write!(text, "{value:12.6} {share:2.12} {:10}", all.count_between(0, step.value_iterated_to()));
+            let _ = write!(
+                text,
+                "{value:12.6} {share:2.12} {:10}",
+                all.count_between(0, step.value_iterated_to())
+            );
             let _ = match 1.0 - share {
                 rest if rest > 0.0 => writeln!(text, " {:14.2}", 1.0 / rest),
                 _ => writeln!(text),
             };
         }
-        let _ = writeln!(text, "#[Mean    = {:12.6}, StdDeviation   = {:12.6}]", ms(all.mean()), ms(all.stdev()));
-        let _ = writeln!(text, "#[Max     = {:12.6}, Total count    = {:12}]", ms(all.max() as f64), all.len());
+        let _ = writeln!(
+            text,
+            "#[Mean    = {:12.6}, StdDeviation   = {:12.6}]",
+            ms(all.mean()),
+            ms(all.stdev())
+        );
+        let _ = writeln!(
+            text,
+            "#[Max     = {:12.6}, Total count    = {:12}]",
+            ms(all.max() as f64),
+            all.len()
+        );
         let _ = writeln!(text, "#[Buckets = {:12}, SubBuckets     = {:12}]", all.buckets(), 2048);
         text
     }

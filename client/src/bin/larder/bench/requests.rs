@@ -84,11 +84,6 @@ impl Generator {
         (kind, table.map_or(0, |table| table.owner_of(&self.key)))
     }
 
-    /// The key that was chosen.
-    pub(super) fn key(&self) -> &[u8] {
-        &self.key
-    }
-
     /// The value for a SET.
     #[inline]
     pub(super) fn value(&mut self) -> &[u8] {

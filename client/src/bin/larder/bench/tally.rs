@@ -64,7 +64,11 @@ impl Tally {
             return;
         }
         let is_new = !self.errors.contains_key(kind);
-        let kind = if is_new && self.errors.len() >= MAX_KINDS { "other" } else { kind };
+        let kind = if is_new && self.errors.len() >= MAX_KINDS {
+            "other"
+        } else {
+            kind
+        };
         *self.errors.entry(kind.to_string()).or_default() += count;
     }
 

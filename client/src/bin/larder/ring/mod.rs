@@ -96,7 +96,9 @@ fn members(options: &Options) -> Result<Vec<Member>, Usage> {
     }
     let weights = weights.iter().copied().chain(std::iter::repeat(1));
     let members = nodes.iter().zip(weights);
-    members.map(|(text, weight)| Ok(Member::new(name(text)?, weight))).collect()
+    members
+        .map(|(text, weight)| Ok(Member::new(name(text)?, weight)))
+        .collect()
 }
 
 /// What a pool calls the node: a URL's address, or the text itself.
@@ -104,7 +106,9 @@ fn name(text: &str) -> Result<String, Usage> {
     if !text.contains("://") {
         return Ok(text.to_string());
     }
-    let target: Target = text.parse().map_err(|error: larder_client::Error| Usage(error.to_string()))?;
+    let target: Target = text
+        .parse()
+        .map_err(|error: larder_client::Error| Usage(error.to_string()))?;
     Ok(target.address.to_string())
 }
 

@@ -40,7 +40,10 @@ impl Placed {
 
     /// The share of all keys that each node owns, 0 to 1.
     pub(super) fn shares(&self) -> Vec<f64> {
-        self.slots().iter().map(|slots| f64::from(*slots) / f64::from(SLOTS)).collect()
+        self.slots()
+            .iter()
+            .map(|slots| f64::from(*slots) / f64::from(SLOTS))
+            .collect()
     }
 
     /// Each node's share of the weights.
@@ -103,7 +106,11 @@ mod tests {
         let (before, after) = (placed(&["a", "b", "c"]), placed(&["a", "b", "c", "d"]));
         let moves = before.moves(&after);
         let all: f64 = moves.iter().map(|(.., share)| share).sum();
-        let to_new: f64 = moves.iter().filter(|(_, to, _)| to == "d").map(|(.., share)| share).sum();
+        let to_new: f64 = moves
+            .iter()
+            .filter(|(_, to, _)| to == "d")
+            .map(|(.., share)| share)
+            .sum();
         assert!(all < 1.1 / 4.0 && to_new > 0.24, "{moves:?}");
         assert!(moves.is_sorted_by(|one, other| one.2 >= other.2));
         assert!(before.moves(&before).is_empty());

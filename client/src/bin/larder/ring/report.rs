@@ -95,7 +95,11 @@ impl Report<'_> {
             1 => "1 node".to_string(),
             count => format!("{count} nodes"),
         };
-        format!("{nodes}, the fullest {:.2}% over its fair share\n\n{}", most.max(0.0) * 100.0, table.render())
+        format!(
+            "{nodes}, the fullest {:.2}% over its fair share\n\n{}",
+            most.max(0.0) * 100.0,
+            table.render()
+        )
     }
 
     fn keys_text(&self) -> String {
@@ -113,7 +117,12 @@ impl Report<'_> {
             if names.next().is_some() {
                 then.push_str(", ...");
             }
-            table.row(vec![printable(&String::from_utf8_lossy(key)), home.slot.to_string(), owner, then]);
+            table.row(vec![
+                printable(&String::from_utf8_lossy(key)),
+                home.slot.to_string(),
+                owner,
+                then,
+            ]);
         }
         table.render()
     }
@@ -186,7 +195,10 @@ mod tests {
     use larder_cluster::placement::Member;
 
     fn placed(members: &[(&str, u32)]) -> Placed {
-        let members: Vec<_> = members.iter().map(|(name, weight)| Member::new(*name, *weight)).collect();
+        let members: Vec<_> = members
+            .iter()
+            .map(|(name, weight)| Member::new(*name, *weight))
+            .collect();
         Placed::new(&members).expect("members")
     }
 

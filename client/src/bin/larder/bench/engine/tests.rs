@@ -54,7 +54,9 @@ fn keys_go_to_the_nodes_that_own_them() {
     engine.begin(amount(300, None, None));
     let counts = flights(&engine);
     assert_eq!(counts.iter().sum::<usize>(), 300);
-    let members: Vec<_> = ["a", "b", "c"].map(|name| larder_cluster::placement::Member::new(name, 1)).into();
+    let members: Vec<_> = ["a", "b", "c"]
+        .map(|name| larder_cluster::placement::Member::new(name, 1))
+        .into();
     let table = Table::new(&members).expect("a table");
     for (node, lane) in engine.lanes.iter().enumerate() {
         let text = String::from_utf8(lane.out.clone()).expect("text");
