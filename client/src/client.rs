@@ -103,13 +103,4 @@ impl Client {
     pub async fn set(&self, key: impl AsRef<[u8]>, value: impl ToArgs) -> Result<()> {
         self.keyed(Spec::write(&["SET"]), key.as_ref(), value).await
     }
-
-    /// Any command of one node, word by word; stands in for raw commands until they are there.
-    ///
-    /// # Errors
-    /// See [`Error`](crate::Error).
-    #[doc(hidden)]
-    pub async fn words(&self, words: &[&[u8]]) -> Result<Value> {
-        self.run(&crate::command::Words(words)).await
-    }
 }

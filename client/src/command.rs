@@ -84,23 +84,3 @@ impl ToArgs for BytesArg<'_> {
         out.arg(self.0);
     }
 }
-
-/// A command, word by word.
-pub(crate) struct Words<'a>(pub(crate) &'a [&'a [u8]]);
-
-impl Request for Words<'_> {
-    fn access(&self) -> Access {
-        Access::Write
-    }
-
-    fn key(&self) -> Option<&[u8]> {
-        None
-    }
-
-    fn encode(&self, out: &mut Encoder<'_>) {
-        out.header(self.0.len());
-        for word in self.0 {
-            out.arg(word);
-        }
-    }
-}
