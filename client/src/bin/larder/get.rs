@@ -3,7 +3,7 @@
 use crate::link::{self, Link, Nodes};
 use crate::output;
 use clap::Args;
-use larder_client::Value;
+use larder_client::{Value, cmd};
 use std::ffi::OsString;
 use std::io::IsTerminal;
 use std::os::unix::ffi::OsStrExt;
@@ -32,7 +32,7 @@ pub(crate) struct Options {
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let link = Link::open(link::only(&options.nodes.urls)?, options.nodes.patience.config())?;
     let key = options.key.as_bytes();
-    let value = link.call(&[b"GET", key]).await?;
+    let value = link.call(&cmd("GET").arg(key)).await?;
     let Some(bytes) = value.as_bytes() else {
         anyhow::ensure!(value == Value::Nil, "{}: GET was answered with no string", link.name);
         output::complain(&format!(

@@ -2,7 +2,7 @@
 
 use crate::{Usage, units};
 use clap::Args;
-use larder_client::{Client, Config, Target, Value};
+use larder_client::{Client, Cmd, Config, Target, Value};
 use std::time::Duration;
 
 /// Where nodes are, if nobody says so.
@@ -79,11 +79,11 @@ impl Link {
         })
     }
 
-    /// Sends a command, word by word.
+    /// Sends a command.
     ///
     /// # Errors
     /// As the client says; an error that the server answers is one.
-    pub(crate) async fn call(&self, words: &[&[u8]]) -> larder_client::Result<Value> {
-        self.client.words(words).await
+    pub(crate) async fn call(&self, cmd: &Cmd) -> larder_client::Result<Value> {
+        self.client.query(cmd).await
     }
 }

@@ -28,8 +28,9 @@ struct Usage(String);
     arg_required_else_help = true,
     subcommand_required = true,
     after_help = "\
-Nodes are named by URL: redis://[[user]:password@]host[:port][/database], rediss:// for TLS, unix:///path,
-or just host:port. Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong."
+Nodes are named by URL: redis://[[user]:password@]host[:port][/database], rediss:// for TLS,
+unix:///path, or just host:port. LARDER_URL names them where no option does.
+Exit codes: 0 all went well, 1 something failed, 2 the command line is wrong."
 )]
 struct Cli {
     #[command(subcommand)]

@@ -5,7 +5,7 @@ use crate::link::{DEFAULT_URL, Link, Patience};
 use crate::output::{self, Align, Style, Table, styled};
 use crate::units;
 use clap::Args;
-use larder_client::{Config, Error};
+use larder_client::{Config, Error, cmd};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -109,7 +109,7 @@ async fn ping(link: Link, count: u32, interval: Duration) -> Outcome {
         error: None,
     };
     // The first call waits for the connection, so it is no round trip. It also asks what the node is.
-    match link.call(&[b"INFO", b"server"]).await {
+    match link.call(&cmd("INFO server")).await {
         Ok(info) => outcome.program = info.as_bytes().and_then(|text| Info::parse(text).program()),
         // Some users may PING and no more.
         Err(Error::Server(_)) => {}
@@ -118,13 +118,14 @@ async fn ping(link: Link, count: u32, interval: Duration) -> Outcome {
             return outcome;
         }
     }
+    let ping = cmd("PING");
     while outcome.sent < count {
         if outcome.sent > 0 {
             tokio::time::sleep(interval).await;
         }
         outcome.sent += 1;
         let began = Instant::now();
-        match link.call(&[b"PING"]).await {
+        match link.call(&ping).await {
             Ok(_) => outcome.round_trips.push(began.elapsed()),
             Err(error) => outcome.error = Some(error),
         }
@@ -237,6 +238,6 @@ mod tests {
         let json = outcome(&[]).json();
         assert_eq!(json["reachable"], false);
         assert!(json["min_us"].is_null());
-        assert!(table(&[outcome(&[])]).contains("a:1   unreachable: "));
+        assert!(table(&[outcome(&[])]).contains("a:1   unreachable:"));
     }
 }

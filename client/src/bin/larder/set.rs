@@ -4,6 +4,7 @@ use crate::link::{self, Link, Nodes};
 use crate::units;
 use anyhow::Context;
 use clap::Args;
+use larder_client::cmd;
 use std::borrow::Cow;
 use std::ffi::OsString;
 use std::io::Read;
@@ -44,13 +45,10 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
         b"-" => Cow::Owned(read_all(std::io::stdin().lock(), MAX_VALUE_BYTES)?),
         bytes => Cow::Borrowed(bytes),
     };
-    let mut words: Vec<&[u8]> = vec![b"SET", options.key.as_bytes(), &value];
     // A time to live of less than a millisecond is one of one.
-    let ttl_ms = options.ttl.map(|ttl| ttl.as_millis().max(1).to_string());
-    if let Some(ttl_ms) = &ttl_ms {
-        words.extend([b"PX", ttl_ms.as_bytes()]);
-    }
-    let reply = link.call(&words).await?;
+    let ttl = options.ttl.map(|ttl| ("PX", ttl.as_millis().max(1) as u64));
+    let set = cmd("SET").arg(options.key.as_bytes()).arg(&value[..]).arg(ttl);
+    let reply = link.call(&set).await?;
     anyhow::ensure!(reply.is_ok(), "{}: SET was not answered with OK", link.name);
     Ok(ExitCode::SUCCESS)
 }

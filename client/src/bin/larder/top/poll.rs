@@ -4,7 +4,7 @@ use super::sample::{Latencies, Sample};
 use crate::info::Info;
 use crate::link::Link;
 use crate::ping::why;
-use larder_client::{DecodeError, Error};
+use larder_client::{DecodeError, Error, cmd};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
@@ -33,12 +33,12 @@ pub(super) async fn watch(node: usize, link: Link, every: Duration, sender: mpsc
 }
 
 async fn look(link: &Link) -> larder_client::Result<Sample> {
-    let reply = link.call(&[b"INFO"]).await?;
+    let reply = link.call(&cmd("INFO")).await?;
     let at = Instant::now();
     let text = reply
         .as_bytes()
         .ok_or_else(|| DecodeError::new("the text of INFO", &reply))?;
-    let latencies = match link.call(&[b"LATENCY", b"HISTOGRAM"]).await {
+    let latencies = match link.call(&cmd("LATENCY HISTOGRAM")).await {
         Ok(reply) => Latencies::parse(reply),
         // Servers before Redis 7 do not know it, and some users may not.
         Err(Error::Server(_)) => None,
