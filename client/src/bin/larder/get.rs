@@ -1,6 +1,6 @@
 //! `larder get`: a key's value, byte by byte.
 
-use crate::link::{self, Link, Nodes};
+use crate::link::{Link, Nodes};
 use crate::output;
 use clap::Args;
 use larder_client::{Value, cmd};
@@ -11,13 +11,14 @@ use std::process::ExitCode;
 
 /// Print the value of a key, byte by byte as it is stored.
 ///
-/// A key that is not there prints nothing, says so on standard error, and ends with exit code 1.
+/// Of several nodes, the one is asked that owns the key, as `larder ring` places it. A key that is not there prints nothing, says so on standard error, and ends with exit code 1.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   larder get user:1
   larder get picture:7 > picture.png
-  larder get -u redis://:secret@10.0.0.1 user:1")]
+  larder get -u redis://:secret@10.0.0.1 user:1
+  larder get -u 'cache-1 10.0.0.1' -u 'cache-2 10.0.0.2' user:1")]
 pub(crate) struct Options {
     /// The key.
     key: OsString,
@@ -30,8 +31,8 @@ pub(crate) struct Options {
 /// # Errors
 /// If the node cannot be reached, or holds something else than a string there.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let link = Link::open(link::only(&options.nodes.urls)?, options.nodes.patience.config())?;
     let key = options.key.as_bytes();
+    let link = Link::to_owner(&options.nodes, key)?;
     let value = link.call(&cmd("GET").arg(key)).await?;
     let Some(bytes) = value.as_bytes() else {
         anyhow::ensure!(value == Value::Nil, "{}: GET was answered with no string", link.name);

@@ -1,6 +1,6 @@
 //! `larder set`: stores a value, byte by byte.
 
-use crate::link::{self, Link, Nodes};
+use crate::link::{Link, Nodes};
 use crate::units;
 use anyhow::Context;
 use clap::Args;
@@ -17,7 +17,8 @@ const MAX_VALUE_BYTES: u64 = 512 << 20;
 
 /// Set the value of a key.
 ///
-/// A time to live that the key had is gone, unless a new one is given.
+/// A time to live that the key had is gone, unless a new one is given. Of several nodes, the one is written to that owns
+/// the key.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -40,7 +41,7 @@ pub(crate) struct Options {
 /// # Errors
 /// If it cannot be read, the node cannot be reached, or refuses it.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let link = Link::open(link::only(&options.nodes.urls)?, options.nodes.patience.config())?;
+    let link = Link::to_owner(&options.nodes, options.key.as_bytes())?;
     let value = match options.value.as_bytes() {
         b"-" => Cow::Owned(read_all(std::io::stdin().lock(), MAX_VALUE_BYTES)?),
         bytes => Cow::Borrowed(bytes),

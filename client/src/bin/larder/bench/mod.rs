@@ -15,13 +15,14 @@ mod tally;
 
 pub(crate) use options::Options;
 
+use crate::link::{self, PoolNode};
 use crate::output;
 use anyhow::Context;
 use connection::Socket;
 use engine::{Amount, Engine, Phase};
 use keys::{Keys, Zipf};
 use larder_client::Target;
-use larder_cluster::placement::{Member, Table};
+use larder_cluster::placement::Table;
 use progress::Progress;
 use report::Report;
 use requests::{Generator, Shape};
@@ -44,10 +45,9 @@ const TIMER_SLACK: Duration = Duration::from_millis(2);
 /// If the options contradict each other, a node cannot be reached at the start, or a file cannot be written.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     options.check()?;
-    let targets = options.nodes.urls.iter().map(|url| url.parse());
-    let targets = targets.collect::<larder_client::Result<Vec<Target>>>()?;
+    let (nodes, table) = link::pool(&options.nodes.urls)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let report = LocalSet::new().block_on(&runtime, load(options, &targets))?;
+    let report = LocalSet::new().block_on(&runtime, load(options, &nodes, table))?;
     if let Some(path) = &options.histogram {
         std::fs::write(path, report.percentiles()).with_context(|| path.display().to_string())?;
     }
@@ -63,18 +63,14 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-async fn load(options: &Options, targets: &[Target]) -> anyhow::Result<Report> {
-    let names: Vec<String> = targets.iter().map(|target| target.address.to_string()).collect();
-    let table = match &names[..] {
-        [_] => None,
-        many => {
-            let members: Vec<Member> = many.iter().map(|name| Member::new(name.as_str(), 1)).collect();
-            Some(Table::new(&members).map_err(|error| crate::Usage(error.to_string()))?)
-        }
-    };
+async fn load(options: &Options, nodes: &[PoolNode], table: Table) -> anyhow::Result<Report> {
+    let names = nodes.iter().map(|node| node.member.name.clone()).collect();
+    let targets: Vec<Target> = nodes.iter().map(|node| node.target.clone()).collect();
+    // One node owns all, so nobody needs to look.
+    let table = (nodes.len() > 1).then_some(table);
     let per_node = options.connections_per_node();
     let patience = options.nodes.patience.timeout;
-    let sockets = connect_all(targets, per_node, patience).await?;
+    let sockets = connect_all(&targets, per_node, patience).await?;
     let shape = Shape {
         prefix: &options.prefix,
         get_share: options.ratio,

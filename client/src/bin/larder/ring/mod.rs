@@ -3,9 +3,9 @@
 mod placed;
 mod report;
 
+use crate::link::PoolNode;
 use crate::{Usage, output};
 use clap::Args;
-use larder_client::Target;
 use larder_cluster::placement::Member;
 use placed::Placed;
 use report::{Change, Report};
@@ -15,8 +15,9 @@ use std::process::ExitCode;
 
 /// Show which node of a pool owns which keys, and what would move.
 ///
-/// Asks no server: placement follows from the nodes' names and weights alone. A URL stands for its host and port,
-/// which is what a pool calls a node that was given no name.
+/// Asks no server: placement follows from the nodes' names and weights alone. A node is given by its name, as
+/// 'NAME ADDRESS WEIGHT' as in a pool's list, or by its URL, which stands for host:port: that is what a pool calls a node
+/// that was given no name.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -60,7 +61,7 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         changes.push(Change::new(format!("add {}", joined.name), &placed, &place(&with)?));
     }
     for text in &options.remove {
-        let gone = name(text)?;
+        let gone = member(text)?.name;
         let without: Vec<Member> = members.iter().filter(|member| member.name != gone).cloned().collect();
         if without.len() == members.len() {
             return Err(Usage(format!("--remove {gone}: no such node among those given")).into());
@@ -94,30 +95,31 @@ fn members(options: &Options) -> Result<Vec<Member>, Usage> {
         let (nodes, weights) = (nodes.len(), weights.len());
         return Err(Usage(format!("--weights has {weights} weights for {nodes} nodes")));
     }
-    let weights = weights.iter().copied().chain(std::iter::repeat(1));
-    let members = nodes.iter().zip(weights);
-    members
-        .map(|(text, weight)| Ok(Member::new(name(text)?, weight)))
-        .collect()
+    let mut members = nodes
+        .iter()
+        .map(|text| member(text))
+        .collect::<Result<Vec<Member>, Usage>>()?;
+    for (member, weight) in members.iter_mut().zip(weights) {
+        member.weight = *weight;
+    }
+    Ok(members)
 }
 
-/// What a pool calls the node: a URL's address, or the text itself.
-fn name(text: &str) -> Result<String, Usage> {
-    if !text.contains("://") {
-        return Ok(text.to_string());
+/// A node as a pool knows it: `NAME ADDRESS WEIGHT`, a URL, or a name alone, for which no address is needed here.
+fn member(text: &str) -> Result<Member, Usage> {
+    let is_name = !text.contains("://") && !text.contains(char::is_whitespace);
+    if is_name {
+        return Ok(Member::new(text, 1));
     }
-    let target: Target = text
-        .parse()
-        .map_err(|error: larder_client::Error| Usage(error.to_string()))?;
-    Ok(target.address.to_string())
+    Ok(text.parse::<PoolNode>()?.member)
 }
 
 /// `NODE` or `NODE=WEIGHT`.
 fn joining(text: &str) -> Result<Member, Usage> {
     match text.rsplit_once('=') {
-        None => Ok(Member::new(name(text)?, 1)),
+        None => member(text),
         Some((node, weight)) => match weight.parse() {
-            Ok(weight) => Ok(Member::new(name(node)?, weight)),
+            Ok(weight) => Ok(Member::new(member(node)?.name, weight)),
             Err(_) => Err(Usage(format!("--add {text}: '{weight}' is no weight"))),
         },
     }
@@ -129,9 +131,14 @@ mod tests {
 
     #[test]
     fn a_url_stands_for_its_address_without_the_password() {
-        assert_eq!(name("redis://:secret@10.0.0.1").expect("a URL"), "10.0.0.1:6379");
-        assert_eq!(name("cache-1").expect("a name"), "cache-1");
-        let error = name("redis://:secret@h:x").expect_err("no port").to_string();
+        let named = |text| {
+            let member = member(text).expect("a node");
+            (member.name, member.weight)
+        };
+        assert_eq!(named("redis://:secret@10.0.0.1"), ("10.0.0.1:6379".to_string(), 1));
+        assert_eq!(named("cache-1"), ("cache-1".to_string(), 1));
+        assert_eq!(named("cache-1 10.0.0.1 5"), ("cache-1".to_string(), 5));
+        let error = member("redis://:secret@h:x").expect_err("no port").to_string();
         assert!(!error.contains("secret"), "{error}");
     }
 

@@ -213,8 +213,7 @@ impl App {
         self.nodes.iter().all(|node| !matches!(node.status, Status::Waiting))
     }
 
-    /// Operations per second of all nodes, and their hit ratio, each node by its lookups' share as far as that is
-    /// known from its operations.
+    /// Operations per second of all nodes.
     pub(super) fn ops_per_s(&self) -> f64 {
         self.nodes
             .iter()

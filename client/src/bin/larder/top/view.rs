@@ -61,17 +61,22 @@ impl Column {
                 let limit = limit.unwrap_or_else(|| "-".to_string());
                 format!("{}/{limit}", units::bytes(frame.memory_bytes as f64))
             }
-            Column::P99 => known(
-                frame
-                    .p99_us
-                    .map(|us| units::short(std::time::Duration::from_micros(us))),
-            ),
+            Column::P99 => known(frame.p99_us.map(at_most)),
             Column::Clients => units::count(frame.clients as f64),
             Column::Evicted => units::count(frame.evicted_per_s),
             Column::Expired => units::count(frame.expired_per_s),
             Column::Uptime => units::age(frame.uptime_s),
             Column::Server => frame.program.clone(),
         }
+    }
+}
+
+/// A bound in microseconds, without digits that a power of two does not have.
+fn at_most(us: u64) -> String {
+    match us {
+        0..1_000 => format!("{us}us"),
+        1_000..1_000_000 => format!("{}ms", (us + 500) / 1000),
+        _ => format!("{}s", (us + 500_000) / 1_000_000),
     }
 }
 
@@ -116,10 +121,10 @@ fn summary(app: &App) -> Line<'static> {
     let mut spans = vec![
         Span::styled("larder top", bold),
         Span::raw(format!(
-            "   {} nodes   {} ops/s   every {}",
+            "   {} nodes   {} ops/s   every {:?}",
             app.nodes.len(),
             units::count(app.ops_per_s()),
-            units::short(app.interval)
+            app.interval
         )),
     ];
     if app.down() > 0 {
@@ -299,7 +304,7 @@ mod tests {
     fn eighty_columns_hold_all_figures() {
         let screen = screen(&app(), 80, 24);
         for shown in [
-            "3 nodes   12.3k ops/s   every 1.00s   1 unreachable",
+            "3 nodes   12.3k ops/s   every 1s   1 unreachable",
             "12.3k 100.0% 1.20G/17.7G      -     51       0      0  5h12m",
             "unreachable: could not connect: refused",
             "10.0.0.3:6379 ...",
