@@ -78,7 +78,7 @@ def watch(port, server):
     other = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         # Its figures take the place of the excuse.
-        terminal.expect(rb"[0-9.]+[KMG]/[0-9.]+[KMG]")
+        terminal.expect(rb"[0-9.]+[BKMG]/")
     finally:
         other.kill()
         other.wait()
@@ -105,7 +105,7 @@ def hang():
     """Keys work while a node owes an answer."""
     terminal = Terminal(["top", "--timeout", "1h", NODE, "--interval", "50ms"])
     terminal.expect(b"larder top")
-    terminal.expect(rb"[0-9.]+[KMG]/")
+    terminal.expect(rb"[0-9.]+[BKMG]/")
     pause = subprocess.run(["redis-cli", "-p", NODE.rsplit(":")[-1], "client", "pause", "60000"], capture_output=True)
     if pause.returncode != 0:
         sys.exit("redis-cli fails")

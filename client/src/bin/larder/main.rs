@@ -82,10 +82,45 @@ fn report(error: &anyhow::Error) -> ExitCode {
     let is_usage = error
         .chain()
         .any(|cause| cause.is::<Usage>() || matches!(cause.downcast_ref(), Some(larder_client::Error::Usage(_))));
-    output::complain(&format!("larder: {error:#}"));
+    output::complain(&format!("larder: {}", whole(error)));
     if is_usage {
         output::complain("Try 'larder --help'.");
         return ExitCode::from(2);
     }
     ExitCode::FAILURE
+}
+
+/// The error and what it was caused by, without what the one already says of the other.
+fn whole(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(ToString::to_string) {
+        if !text.contains(&cause) {
+            text.push_str(": ");
+            text.push_str(&cause);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_in_order() {
+        use clap::CommandFactory;
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_cause_is_said_once() {
+        let source = std::sync::Arc::new(std::io::Error::other("refused"));
+        let connect = larder_client::Error::Connect {
+            node: "a:1".into(),
+            source,
+        };
+        assert_eq!(whole(&connect.clone().into()), "a:1: could not connect: refused");
+        let with_context = anyhow::Error::from(connect).context("filling");
+        assert_eq!(whole(&with_context), "filling: a:1: could not connect: refused");
+    }
 }

@@ -146,6 +146,10 @@ mod tests {
 
     #[test]
     fn numbers_keep_three_digits() {
+        assert_eq!(
+            [0, 1, 2].map(|count| plural(count, "node")),
+            ["0 nodes", "1 node", "2 nodes"]
+        );
         let counts = [0.0, 999.0, 999.6, 12_345.0, 4_567_890.0].map(count);
         assert_eq!(counts, ["0", "999", "1.00k", "12.3k", "4.57M"]);
         assert_eq!([512.0, 1536.0, 18_993_951_744.0].map(bytes), ["512B", "1.50K", "17.7G"]);

@@ -3,6 +3,7 @@
 use super::placed::Placed;
 use crate::info::printable;
 use crate::output::{self, Align, Style, Table, styled};
+use crate::units;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
@@ -91,10 +92,7 @@ impl Report<'_> {
             ]);
         }
         let most = (0..shares.len()).map(over).fold(f64::NEG_INFINITY, f64::max);
-        let nodes = match shares.len() {
-            1 => "1 node".to_string(),
-            count => format!("{count} nodes"),
-        };
+        let nodes = units::plural(shares.len(), "node");
         format!(
             "{nodes}, the fullest {:.2}% over its fair share\n\n{}",
             most.max(0.0) * 100.0,

@@ -215,11 +215,9 @@ impl App {
 
     /// Operations per second of all nodes.
     pub(super) fn ops_per_s(&self) -> f64 {
-        self.nodes
-            .iter()
-            .filter_map(Node::frame)
-            .map(|frame| frame.ops_per_s)
-            .sum()
+        let frames = self.nodes.iter().filter_map(Node::frame);
+        // Not `sum`, which of nothing is -0.
+        frames.fold(0.0, |sum, frame| sum + frame.ops_per_s)
     }
 }
 
@@ -257,6 +255,12 @@ mod tests {
 
     fn names(app: &App) -> Vec<&str> {
         app.rows().map(|node| node.name.as_str()).collect()
+    }
+
+    #[test]
+    fn no_figures_are_no_operations() {
+        let app = App::new(vec!["a".to_string()], Duration::from_secs(1));
+        assert!(app.ops_per_s().is_sign_positive());
     }
 
     #[test]

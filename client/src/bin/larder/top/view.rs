@@ -121,8 +121,8 @@ fn summary(app: &App) -> Line<'static> {
     let mut spans = vec![
         Span::styled("larder top", bold),
         Span::raw(format!(
-            "   {} nodes   {} ops/s   every {:?}",
-            app.nodes.len(),
+            "   {}   {} ops/s   every {:?}",
+            units::plural(app.nodes.len(), "node"),
             units::count(app.ops_per_s()),
             app.interval
         )),
