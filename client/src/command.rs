@@ -42,8 +42,23 @@ pub(crate) trait Request {
     /// Whether sending it twice does harm.
     fn access(&self) -> Access;
 
+    /// Its name, for messages.
+    fn name(&self) -> String;
+
     /// The key that decides which node gets it.
     fn key(&self) -> Option<&[u8]>;
+
+    /// Shows all keys, in order; they must lie on one node.
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8])) {
+        if let Some(key) = self.key() {
+            visit(key);
+        }
+    }
+
+    /// Whether another node may answer it for want of its own: it leaves some of its time for that.
+    fn is_get(&self) -> bool {
+        false
+    }
 
     /// How many replies it gets.
     fn replies(&self) -> u32 {
@@ -67,8 +82,16 @@ impl<A: ToArgs> Request for Keyed<'_, A> {
         self.spec.access
     }
 
+    fn name(&self) -> String {
+        self.spec.name.join(" ")
+    }
+
     fn key(&self) -> Option<&[u8]> {
         Some(self.key)
+    }
+
+    fn is_get(&self) -> bool {
+        self.spec.name == ["GET"]
     }
 
     fn encode(&self, out: &mut Encoder<'_>) {

@@ -16,6 +16,7 @@ mod connection;
 mod error;
 mod events;
 mod node;
+mod pool;
 mod resp;
 mod retry;
 
@@ -23,4 +24,5 @@ pub use client::Client;
 pub use config::{Address, Config, DEFAULT_PORT, Target};
 pub use error::{DecodeError, Error, Result, ServerError};
 pub use events::Event;
+pub use pool::{GutterConfig, HealthConfig, Placement, PoolBuilder, PoolNode, Reason};
 pub use resp::{Encoder, FromValue, ToArgs, Value};

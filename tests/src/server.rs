@@ -46,6 +46,8 @@ pub struct Launch<'a> {
     pub file: Option<&'a str>,
     /// Leave out the usual flags, so that file and environment decide; they must give the port.
     pub bare: bool,
+    /// The port to listen on, for a server that comes back; a free one if `None`.
+    pub port: Option<u16>,
 }
 
 impl Server {
@@ -98,7 +100,7 @@ impl Server {
     fn try_start(kind: Kind, launch: &Launch<'_>) -> Result<Self, String> {
         let program = program(kind)?;
         let dir = TempDir::with_prefix("larder-test-").map_err(|error| format!("no temp dir: {error}"))?;
-        let port = free_port();
+        let port = launch.port.unwrap_or_else(free_port);
         let log_path = dir.path().join("output");
         let log = File::create(&log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
         let both = log.try_clone().map_err(|error| error.to_string())?;

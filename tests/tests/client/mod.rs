@@ -1,0 +1,3 @@
+//! The client library against real servers.
+
+mod pool;
