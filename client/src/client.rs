@@ -1,12 +1,12 @@
 //! The client: what an app holds, and the way of a command to its node.
 
-use crate::command::{Keyed, Request, Spec};
+use crate::command::Request;
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::node::Node;
 use crate::pool::{Options, Pool, PoolNode};
-use crate::resp::{FromValue, ToArgs, Value};
+use crate::resp::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
@@ -198,26 +198,5 @@ impl Client {
             Backend::Pool(pool) => pool.run(request, self.timeout).await?,
         };
         Ok(value.into_result()?)
-    }
-
-    #[inline]
-    async fn keyed<T: FromValue>(&self, spec: Spec, key: &[u8], args: impl ToArgs) -> Result<T> {
-        Ok(T::from_value(self.run(&Keyed { spec, key, args }).await?)?)
-    }
-
-    /// The value of a key; `None` if there is none.
-    ///
-    /// # Errors
-    /// See [`Error`](crate::Error).
-    pub async fn get<T: FromValue>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
-        self.keyed(Spec::read(&["GET"]), key.as_ref(), ()).await
-    }
-
-    /// Sets the value of a key, and takes its time to live away.
-    ///
-    /// # Errors
-    /// See [`Error`](crate::Error).
-    pub async fn set(&self, key: impl AsRef<[u8]>, value: impl ToArgs) -> Result<()> {
-        self.keyed(Spec::write(&["SET"]), key.as_ref(), value).await
     }
 }

@@ -1,4 +1,11 @@
-//! What the client knows of commands: where their keys are, and whether they may be sent twice.
+//! What the client knows of a request before it sends it: where its keys are, and whether it may be sent twice.
+
+mod facts;
+mod raw;
+
+pub(crate) use facts::{Scope, Wait};
+pub(crate) use raw::Checked;
+pub use raw::{Cmd, cmd};
 
 use crate::resp::{Encoder, ToArgs};
 
@@ -60,6 +67,11 @@ pub(crate) trait Request {
         false
     }
 
+    /// Which nodes it concerns if it has no key.
+    fn scope(&self) -> Scope {
+        Scope::Any
+    }
+
     /// How many replies it gets.
     fn replies(&self) -> u32 {
         1
@@ -99,8 +111,69 @@ impl<A: ToArgs> Request for Keyed<'_, A> {
     }
 }
 
+/// A command on two keys, which stand in front.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct TwoKeys<'a, A> {
+    pub(crate) spec: Spec,
+    pub(crate) keys: [&'a [u8]; 2],
+    pub(crate) args: A,
+}
+
+impl<A: ToArgs> Request for TwoKeys<'_, A> {
+    fn access(&self) -> Access {
+        self.spec.access
+    }
+
+    fn name(&self) -> String {
+        self.spec.name.join(" ")
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        Some(self.keys[0])
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8])) {
+        self.keys.iter().for_each(|key| visit(key));
+    }
+
+    fn encode(&self, out: &mut Encoder<'_>) {
+        let [first, second] = self.keys;
+        out.request(self.spec.name, &(BytesArg(first), BytesArg(second), &self.args));
+    }
+}
+
+/// A command without a key.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Keyless<A> {
+    pub(crate) spec: Spec,
+    pub(crate) scope: Scope,
+    pub(crate) args: A,
+}
+
+impl<A: ToArgs> Request for Keyless<A> {
+    fn access(&self) -> Access {
+        self.spec.access
+    }
+
+    fn name(&self) -> String {
+        self.spec.name.join(" ")
+    }
+
+    fn key(&self) -> Option<&[u8]> {
+        None
+    }
+
+    fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    fn encode(&self, out: &mut Encoder<'_>) {
+        out.request(self.spec.name, &self.args);
+    }
+}
+
 /// Bytes as one argument.
-struct BytesArg<'a>(&'a [u8]);
+pub(crate) struct BytesArg<'a>(pub(crate) &'a [u8]);
 
 impl ToArgs for BytesArg<'_> {
     fn write(&self, out: &mut Encoder<'_>) {

@@ -75,6 +75,10 @@ pub(crate) fn classify<'a>(words: &[&'a [u8]]) -> Op<'a> {
         [key] if is("GET") => Op::Get { key },
         [key] if is("DEL") => Op::Del { key },
         [key, value, unit, amount] if is("SET") => set(key, value, unit, amount),
+        // What is random about the time is less than what the gutter takes off it.
+        [key, value, unit, amount, jitter, _] if is("SET") && jitter.eq_ignore_ascii_case(b"JITTER") => {
+            set(key, value, unit, amount)
+        }
         [key, amount, value] if is("SETEX") => set(key, value, b"EX", amount),
         [key, amount, value] if is("PSETEX") => set(key, value, b"PX", amount),
         _ => Op::Other,
@@ -128,6 +132,7 @@ mod tests {
         assert!(op("SET", ("k", "v", "EX", 10)).ends_with("ttl: Relative(10000) }"));
         assert!(op("set", ("k", "v", "px", 10)).ends_with("ttl: Relative(10) }"));
         assert!(op("SET", ("k", "v", "PXAT", 99)).ends_with("ttl: Absolute(99) }"));
+        assert!(op("SET", ("k", "v", "EX", 10, "JITTER", 5)).ends_with("ttl: Relative(10000) }"));
         assert!(op("SETEX", ("k", 2, "v")).ends_with("ttl: Relative(2000) }"));
         assert!(op("PSETEX", ("k", 2, "v")).ends_with("ttl: Relative(2) }"));
         let others: [String; 9] = [

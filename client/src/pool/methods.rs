@@ -2,11 +2,12 @@
 
 use super::Pool;
 use super::request::Part;
-use super::split::{all, group};
+use super::split::group;
 use super::view::{Spot, View};
 use crate::client::{Backend, Client};
 use crate::command::Access;
 use crate::error::{DecodeError, Error, Result};
+use crate::pipeline::join_all;
 use crate::resp::{FromValue, ToArgs, Value};
 use std::time::{Duration, Instant};
 
@@ -182,7 +183,7 @@ impl Pool {
         let parts = groups
             .into_iter()
             .map(|group| self.part(&view, many, group.place, group.picks, deadline));
-        all(parts).await.into_iter().flatten().collect()
+        join_all(parts).await.into_iter().flatten().collect()
     }
 
     /// The keys of one node: all at once if there is nothing to mind there, else one by one.
@@ -226,7 +227,7 @@ impl Pool {
         let mut answers = Vec::with_capacity(picks.len());
         for some in picks.chunks(ALONE_AT_ONCE) {
             let alone = some.iter().map(|pick| self.alone(many, *pick, deadline));
-            answers.extend(all(alone).await);
+            answers.extend(join_all(alone).await);
         }
         answers
     }

@@ -28,32 +28,6 @@ pub(super) fn group(places: impl Iterator<Item = usize>) -> Vec<Group> {
     groups
 }
 
-/// Polls several futures at once, until all are ready.
-pub(super) async fn all<F: Future>(futures: impl IntoIterator<Item = F>) -> Vec<F::Output> {
-    let mut running: Vec<_> = futures
-        .into_iter()
-        .map(|future| (Some(Box::pin(future)), None))
-        .collect();
-    std::future::poll_fn(|cx| {
-        let mut waiting = false;
-        for (future, output) in &mut running {
-            if let Some(running) = future {
-                match running.as_mut().poll(cx) {
-                    std::task::Poll::Ready(value) => (*future, *output) = (None, Some(value)),
-                    std::task::Poll::Pending => waiting = true,
-                }
-            }
-        }
-        if waiting {
-            std::task::Poll::Pending
-        } else {
-            std::task::Poll::Ready(())
-        }
-    })
-    .await;
-    running.into_iter().filter_map(|(_, output)| output).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,15 +53,5 @@ mod tests {
             }
             prop_assert!(seen.into_iter().all(|seen| seen));
         }
-    }
-
-    #[tokio::test]
-    async fn all_outputs_come_in_the_order_of_the_futures() {
-        let outputs = all((0..5u64).map(|n| async move {
-            tokio::time::sleep(std::time::Duration::from_millis(5 - n)).await;
-            n
-        }))
-        .await;
-        assert_eq!(outputs, [0, 1, 2, 3, 4]);
     }
 }

@@ -1,7 +1,7 @@
 //! A pool of real nodes that die, come back, and come and go, while it is used.
 
-use larder_client::{Client, Config, Error, Event, PoolBuilder, PoolNode};
-use larder_tests::server::{Kind, Launch, Server};
+use larder_client::{Client, Config, Error, Event, PoolBuilder, PoolNode, SetOptions};
+use larder_tests::server::Server;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -35,17 +35,6 @@ fn servers(count: usize) -> Vec<Server> {
 
 fn builder(servers: &[Server]) -> PoolBuilder {
     PoolBuilder::new().nodes(nodes(servers))
-}
-
-fn restart(port: u16) -> Server {
-    let port = Some(port);
-    Server::launch(
-        Kind::Larder,
-        &Launch {
-            port,
-            ..Launch::default()
-        },
-    )
 }
 
 async fn eventually<F: Future<Output = bool>>(what: &str, mut check: impl FnMut() -> F) {
@@ -168,7 +157,7 @@ fn readers_see_no_error_when_a_node_is_killed_and_it_serves_again_within_two_sec
         let port = killed.port();
         drop(killed);
         eventually("load without the node", reads(20_000)).await;
-        servers.insert(2, restart(port));
+        servers.insert(2, Server::larder_at(port, &[]));
         let back = Instant::now();
         loop {
             match events.recv().await.expect("events") {
@@ -207,9 +196,9 @@ fn while_a_node_is_out_only_what_may_have_two_owners_goes_elsewhere() {
         })
         .await;
         assert_eq!(pool.get::<String>(key).await.expect("a miss"), None);
-        pool.set(key, ("from elsewhere", "EX", 100))
-            .await
-            .expect("a set with a time to live");
+        let hundred = SetOptions::new().ttl(Duration::from_secs(100));
+        let set = pool.set_with(key, "from elsewhere", hundred).await;
+        assert!(set.expect("a set with a time to live"));
         assert_eq!(
             pool.get::<String>(key).await.expect("a hit").as_deref(),
             Some("from elsewhere")
@@ -223,12 +212,12 @@ fn while_a_node_is_out_only_what_may_have_two_owners_goes_elsewhere() {
                 assert!((1..=10_000).contains(&ttl_ms), "{ttl_ms} ms");
             }
         }
-        let lock = pool.set(key, ("mine", "NX", "EX", 10)).await;
+        let lock = pool.set_with(key, "mine", hundred.if_absent()).await;
         assert!(matches!(lock, Err(Error::NodeUnavailable { .. })), "{lock:?}");
         assert!(matches!(pool.unlink([key]).await, Err(Error::NodeUnavailable { .. })));
         assert_eq!(pool.del([key]).await.expect("a delete"), 1);
         assert_eq!(pool.get::<String>(key).await.expect("a miss"), None);
-        servers.insert(owner, restart(port));
+        servers.insert(owner, Server::larder_at(port, &[]));
         // What it has by now is from before what was written and deleted elsewhere.
         servers[owner].connect().call_args(&["SET", key, "stale"]);
         eventually("the node is back", || {
@@ -259,7 +248,11 @@ async fn check(pool: Client, truth: Truth, seen: Arc<Seen>, part: usize, parts: 
             0..2 => {
                 next += 1;
                 *last = None;
-                if pool.set(&key, (next, "EX", 1000)).await.is_ok() {
+                if pool
+                    .set_with(&key, next, SetOptions::new().ttl(Duration::from_secs(1000)))
+                    .await
+                    .is_ok()
+                {
                     *last = Some(next);
                 }
             }
@@ -335,7 +328,8 @@ fn a_new_owner_is_filled_from_the_one_before_with_what_is_left_of_the_time_to_li
     runtime().block_on(async {
         let pool = builder(&servers[..1]).build().expect("a pool");
         for n in 0..200 {
-            pool.set(format!("key:{n}"), (n, "PX", 60_000)).await.expect("set");
+            let minute = SetOptions::new().ttl(Duration::from_secs(60));
+            assert!(pool.set_with(format!("key:{n}"), n, minute).await.expect("set"));
         }
         pool.add_member(node(1, &servers[1], 1)).expect("a change");
         for n in 0..200 {
