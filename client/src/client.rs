@@ -2,6 +2,8 @@
 
 use crate::command::Request;
 use crate::config::{Config, Target};
+use crate::connection::Endpoint;
+use crate::dedicated::Dedicated;
 use crate::error::Result;
 use crate::events::{Event, Events};
 use crate::node::Node;
@@ -14,6 +16,8 @@ use tokio::sync::broadcast;
 #[derive(Debug)]
 struct Core {
     node: Node,
+    endpoint: Endpoint,
+    dedicated: Arc<Dedicated>,
     events: Events,
 }
 
@@ -52,11 +56,18 @@ impl Client {
         config.check()?;
         let config = Arc::new(config);
         let events = Events::new();
-        let name = target.address.to_string().into();
+        let name: Arc<str> = target.address.to_string().into();
+        let endpoint = Endpoint {
+            name: Arc::clone(&name),
+            target: target.clone(),
+            config: Arc::clone(&config),
+        };
         Ok(Client {
             timeout: config.response_timeout,
             core: Arc::new(Core {
                 node: Node::spawn(name, &target, &config, &events),
+                dedicated: Arc::new(Dedicated::new(endpoint.clone())),
+                endpoint,
                 events,
             }),
         })
@@ -91,5 +102,36 @@ impl Client {
     /// How many nodes there are.
     pub(crate) fn places(&self) -> usize {
         1
+    }
+
+    /// How long calls wait.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Where the events of connections beside the shared ones are told.
+    pub(crate) fn event_sink(&self) -> &Events {
+        &self.core.events
+    }
+
+    /// A node, and how to connect to it.
+    ///
+    /// # Errors
+    /// [`Error::NodeUnavailable`](crate::Error::NodeUnavailable) if it is gone.
+    pub(crate) fn endpoint(&self, _place: usize) -> Result<Endpoint> {
+        Ok(self.core.endpoint.clone())
+    }
+
+    /// The connections of a node that one caller at a time has.
+    ///
+    /// # Errors
+    /// As [`endpoint`](Client::endpoint).
+    pub(crate) fn dedicated(&self, _place: usize) -> Result<Arc<Dedicated>> {
+        Ok(Arc::clone(&self.core.dedicated))
+    }
+
+    /// Sends a request to a node, whatever its keys.
+    pub(crate) async fn run_at(&self, _place: usize, request: &impl Request) -> Result<Value> {
+        self.run(request).await
     }
 }

@@ -101,6 +101,7 @@ fn may_try_again(error: &Error, access: Access) -> bool {
         | Error::Busy { .. }
         | Error::NodeUnavailable { .. }
         | Error::CrossNode { .. }
+        | Error::Conflict { .. }
         | Error::Server(_)
         | Error::Decode(_)
         | Error::Usage(_)
