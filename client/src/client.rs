@@ -2,6 +2,8 @@
 
 use crate::command::Request;
 use crate::config::{Config, Target};
+use crate::connection::Endpoint;
+use crate::dedicated::Dedicated;
 use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::node::Node;
@@ -60,7 +62,7 @@ impl Client {
         config.check()?;
         let config = Arc::new(config);
         let events = Events::new();
-        let name = target.address.to_string().into();
+        let name: Arc<str> = target.address.to_string().into();
         Ok(Client {
             timeout: config.response_timeout,
             core: Arc::new(Core {
@@ -198,5 +200,42 @@ impl Client {
             Backend::Pool(pool) => pool.run(request, self.timeout).await?,
         };
         Ok(value.into_result()?)
+    }
+
+    /// How long calls wait.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Where the events of connections beside the shared ones are told.
+    pub(crate) fn event_sink(&self) -> &Events {
+        &self.core.events
+    }
+
+    /// A node by its number.
+    ///
+    /// # Errors
+    /// [`Error::NodeUnavailable`] if it is out of use, [`Error::Usage`] if it is gone.
+    fn at<T>(&self, place: usize, get: impl FnOnce(&Node) -> T) -> Result<T> {
+        match &self.core.backend {
+            Backend::One(node) => Ok(get(node)),
+            Backend::Pool(pool) => pool.at(place, get),
+        }
+    }
+
+    /// A node, and how to connect to it.
+    ///
+    /// # Errors
+    /// [`Error::NodeUnavailable`] if it is out of use, [`Error::Usage`] if it is gone.
+    pub(crate) fn endpoint(&self, place: usize) -> Result<Endpoint> {
+        self.at(place, |node| node.endpoint().clone())
+    }
+
+    /// The connections of a node that one caller at a time has.
+    ///
+    /// # Errors
+    /// As [`endpoint`](Client::endpoint).
+    pub(crate) fn dedicated(&self, place: usize) -> Result<Arc<Dedicated>> {
+        self.at(place, |node| Arc::clone(node.dedicated()))
     }
 }

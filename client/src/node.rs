@@ -2,7 +2,8 @@
 
 use crate::command::{Access, Request};
 use crate::config::{Config, Target};
-use crate::connection::{Connection, Counts, Pending};
+use crate::connection::{Connection, Counts, Endpoint, Pending};
+use crate::dedicated::Dedicated;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::resp::Value;
@@ -14,12 +15,12 @@ use std::time::{Duration, Instant};
 /// A node and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Node {
-    name: Arc<str>,
-    target: Target,
+    endpoint: Endpoint,
     connections: Box<[Connection]>,
     turn: AtomicUsize,
     budget: Budget,
-    config: Arc<Config>,
+    /// Connections beside the shared ones.
+    dedicated: Arc<Dedicated>,
     errors: AtomicU64,
     retries: AtomicU64,
 }
@@ -28,28 +29,42 @@ impl Node {
     /// Starts connecting, in tasks of the current runtime.
     pub(crate) fn spawn(name: Arc<str>, target: &Target, config: &Arc<Config>, events: &Events) -> Node {
         let connect = |_| Connection::spawn(Arc::clone(&name), target.clone(), Arc::clone(config), events.clone());
+        let endpoint = Endpoint {
+            name: Arc::clone(&name),
+            target: target.clone(),
+            config: Arc::clone(config),
+        };
         Node {
             connections: (0..config.connections_per_node).map(connect).collect(),
             turn: AtomicUsize::new(0),
             budget: Budget::new(),
-            config: Arc::clone(config),
             errors: AtomicU64::new(0),
             retries: AtomicU64::new(0),
-            target: target.clone(),
-            name,
+            dedicated: Arc::new(Dedicated::new(endpoint.clone())),
+            endpoint,
         }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.endpoint.name
+    }
+
+    /// How to connect to it.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Connections that one caller at a time has.
+    pub(crate) fn dedicated(&self) -> &Arc<Dedicated> {
+        &self.dedicated
     }
 
     pub(crate) fn target(&self) -> &Target {
-        &self.target
+        &self.endpoint.target
     }
 
     pub(crate) fn config(&self) -> &Arc<Config> {
-        &self.config
+        &self.endpoint.config
     }
 
     /// Its connections, for their figures.
@@ -115,14 +130,14 @@ impl Node {
             }
             Err(_) => Instant::now(),
         };
-        let mut wait_at_most = self.config.backoff_min;
-        for _ in 0..self.config.max_retries {
+        let mut wait_at_most = self.config().backoff_min;
+        for _ in 0..self.config().max_retries {
             let Err(error) = &result else { break };
             if !may_try_again(error, request.access()) || !self.spend() {
                 break;
             }
             tokio::time::sleep(wait_at_most.mul_f64(fastrand::f64())).await;
-            wait_at_most = wait_at_most.saturating_mul(2).min(self.config.backoff_max);
+            wait_at_most = wait_at_most.saturating_mul(2).min(self.config().backoff_max);
             let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
                 break;
@@ -177,6 +192,7 @@ pub(crate) fn may_try_again(error: &Error, access: Access) -> bool {
         | Error::Busy { .. }
         | Error::NodeUnavailable { .. }
         | Error::CrossNode { .. }
+        | Error::Conflict { .. }
         | Error::Server(_)
         | Error::Decode(_)
         | Error::Usage(_)

@@ -4,7 +4,6 @@ use super::Pipeline;
 use crate::command::{Access, Request, Scope};
 use crate::error::{Error, Result, ServerError};
 use crate::resp::{Encoder, Value};
-use std::pin::Pin;
 use std::task::Poll;
 
 /// What opens and closes a transaction, encoded.
@@ -270,23 +269,21 @@ impl Pipeline {
 }
 
 /// Waits for all, side by side; the results in order.
-pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut waiting: Vec<(Option<Pin<Box<F>>>, Option<F::Output>)> =
-        futures.map(|future| (Some(Box::pin(future)), None)).collect();
+async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+    let mut running: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
+    let mut outputs: Vec<_> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {
-        let mut pending = false;
-        for (future, output) in &mut waiting {
-            let Some(running) = future else { continue };
-            match running.as_mut().poll(cx) {
-                Poll::Pending => pending = true,
-                Poll::Ready(done) => {
-                    *output = Some(done);
-                    *future = None;
-                }
+        for (future, output) in running.iter_mut().zip(&mut outputs) {
+            if let Some(Poll::Ready(done)) = future.as_mut().map(|future| future.as_mut().poll(cx)) {
+                *output = Some(done);
+                *future = None;
             }
         }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
+        match running.iter().all(Option::is_none) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     })
     .await;
-    waiting.into_iter().filter_map(|(_, output)| output).collect()
+    outputs.into_iter().flatten().collect()
 }

@@ -39,6 +39,7 @@ pub use health::{HealthConfig, Reason};
 use crate::command::{Access, Request};
 use crate::error::{Error, Result};
 use crate::events::Events;
+use crate::node::Node;
 use crate::resp::Value;
 use arc_swap::ArcSwap;
 use larder_cluster::slot::Slot;
@@ -144,6 +145,19 @@ impl Pool {
         };
         // Rare, and large: it would make the future of every call large.
         Box::pin(self.detour(request, began + timeout, failed)).await
+    }
+
+    /// A node by its number.
+    ///
+    /// # Errors
+    /// [`Error::NodeUnavailable`] if it is out, [`Error::Usage`] if there is none.
+    pub(crate) fn at<T>(&self, place: usize, get: impl FnOnce(&Node) -> T) -> Result<T> {
+        let view = self.view.load();
+        match view.members.get(place) {
+            Some(member) if member.serves() => Ok(get(&member.node)),
+            Some(member) => Err(member.unavailable()),
+            None => Err(Error::Usage(format!("there is no node {place} in this pool"))),
+        }
     }
 
     /// Sends a request to a node by its number, whatever its keys.
