@@ -269,7 +269,7 @@ impl Pipeline {
 }
 
 /// Waits for all, side by side; the results in order.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
     let mut outputs: Vec<_> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {
