@@ -8,7 +8,7 @@ use crate::error::{Error, Result, ServerError};
 use crate::resp::{Encoder, FromValue, Value};
 use std::ops::Range;
 
-pub(crate) use send::Transacted;
+pub(crate) use send::{Transacted, join_all};
 
 /// The most commands that go into a pipeline.
 const MAX_COMMANDS: usize = 65_536;
@@ -189,11 +189,17 @@ impl Pipeline {
         read_all(self.send().await?)
     }
 
+    /// Whether all commands could be taken in.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if not.
+    pub(crate) fn check(&self) -> Result<()> {
+        self.error.clone().map_or(Ok(()), Err)
+    }
+
     /// Sends the commands; the replies, errors among them.
     async fn send(&self) -> Result<Vec<Value>> {
-        if let Some(error) = &self.error {
-            return Err(error.clone());
-        }
+        self.check()?;
         if self.commands.is_empty() {
             return Ok(Vec::new());
         }

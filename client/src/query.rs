@@ -18,6 +18,10 @@ impl Client {
     /// # }
     /// ```
     ///
+    /// A command that blocks (`BLPOP`, `XREAD BLOCK`, `WAIT`, ...) gets a connection of its own for as long as it takes,
+    /// and may take as long as it says and the client's timeout on top. If such a call is dropped, its connection is
+    /// closed; what the server had taken for it by then, and was still to arrive, is lost.
+    ///
     /// # Errors
     /// [`Error::Usage`](crate::Error::Usage) if it must not go out on a shared connection; see [`Cmd`]. Else see
     /// [`Error`](crate::Error).
@@ -25,7 +29,7 @@ impl Client {
         let checked = cmd.check()?;
         let reply = match checked.wait() {
             Wait::No => self.run(&checked).await?,
-            Wait::Seconds(_) | Wait::Forever => self.run(&checked).await?,
+            wait @ (Wait::Seconds(_) | Wait::Forever) => self.run_blocking(&checked, wait).await?,
         };
         Ok(T::from_value(reply)?)
     }

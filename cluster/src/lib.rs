@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`slot`] | which of the 16,384 slots a key is in |
 //! | [`placement`] | which node of a pool owns a slot, and who comes next |
+//! | [`hotkeys`] | which keys are hot, and how many nodes should hold them |
 
+pub mod hotkeys;
 pub mod placement;
 pub mod slot;

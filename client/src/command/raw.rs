@@ -71,7 +71,8 @@ impl Cmd {
         self.count += encoder.written();
     }
 
-    fn words(&self) -> impl Iterator<Item = &[u8]> {
+    /// The words of the name and the arguments.
+    pub(crate) fn words(&self) -> impl Iterator<Item = &[u8]> {
         let mut at = 0;
         std::iter::from_fn(move || {
             let (word, next) = word(&self.body, at)?;
@@ -100,6 +101,12 @@ impl Cmd {
     pub(crate) fn into_checked(self) -> Result<Checked<Cmd>> {
         let facts = self.facts()?;
         Ok(Checked { cmd: self, facts })
+    }
+
+    /// The same, for a command that this library makes for a connection that nobody shares.
+    pub(crate) fn of_our_own(&self) -> Checked<&Cmd> {
+        let facts = self.word(0).map_or(Facts::UNKNOWN, |name| facts::find(name, None));
+        Checked { cmd: self, facts }
     }
 
     fn facts(&self) -> Result<Facts> {

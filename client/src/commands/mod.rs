@@ -1,9 +1,9 @@
 //! The commands that apps use, each written down once.
 //!
 //! An entry of a [`commands!`] table reads like a function: its arguments, what its reply is read as, and a body
-//! that makes the request. From it come a method of [`Client`](crate::Client), one of
-//! [`blocking::Client`](crate::blocking::Client), one of [`Transaction`](crate::Transaction), and one of
-//! [`Pipeline`](crate::Pipeline), where replies are read all together at the end.
+//! that makes the request. From it come methods of [`Client`](crate::Client) and [`Transaction`](crate::Transaction),
+//! of both in [`blocking`](crate::blocking), and of [`Pipeline`](crate::Pipeline), where replies are read all
+//! together at the end. So they are the same everywhere.
 
 mod hashes;
 mod keys;
@@ -13,6 +13,7 @@ mod scripts;
 mod server;
 mod sets;
 mod strings;
+mod waiting;
 mod zsets;
 
 pub use options::{Expiry, KeyType, SetOptions, Ttl};
@@ -37,6 +38,11 @@ fn write<'a, A>(name: &'static [&'static str], key: &'a impl AsRef<[u8]>, args: 
     }
 }
 
+/// Has a body made in a closure of its own, so that `?` ends it and no more.
+fn made<R>(body: impl FnOnce() -> crate::Result<R>) -> crate::Result<R> {
+    body()
+}
+
 /// Makes methods of a table of commands, see the head of this file. In a body, `?` ends with an error before anything
 /// is sent.
 macro_rules! commands {
@@ -51,8 +57,48 @@ macro_rules! commands {
                 /// # Errors
                 /// See [`Error`](crate::Error).
                 pub async fn $name $(<$($t: crate::FromValue),+>)? (&self, $($arg: $ty),*) -> crate::Result<$ret> {
-                    let request = (|| -> crate::Result<_> { Ok($body) })()?;
+                    let request = crate::commands::made(|| Ok($body))?;
                     Ok(crate::FromValue::from_value(self.run(&request).await?)?)
+                }
+            )*
+        }
+
+        impl crate::Transaction {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// See [`Error`](crate::Error).
+                pub async fn $name $(<$($t: crate::FromValue),+>)? (&mut self, $($arg: $ty),*) -> crate::Result<$ret> {
+                    let request = crate::commands::made(|| Ok($body))?;
+                    Ok(crate::FromValue::from_value(self.run(&request).await?)?)
+                }
+            )*
+        }
+
+        impl crate::blocking::Client {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// See [`Error`](crate::Error).
+                ///
+                /// # Panics
+                /// Inside of an async runtime.
+                pub fn $name $(<$($t: crate::FromValue),+>)? (&self, $($arg: $ty),*) -> crate::Result<$ret> {
+                    self.wait(self.client().$name($($arg),*))
+                }
+            )*
+        }
+
+        impl crate::blocking::Transaction<'_> {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                /// See [`Error`](crate::Error).
+                pub fn $name $(<$($t: crate::FromValue),+>)? (&mut self, $($arg: $ty),*) -> crate::Result<$ret> {
+                    self.handle.block_on(self.inner.$name($($arg),*))
                 }
             )*
         }
@@ -63,7 +109,7 @@ macro_rules! commands {
                 ///
                 #[doc = concat!("See [`Client::", stringify!($name), "`](crate::Client::", stringify!($name), ").")]
                 pub fn $name(&mut self, $($arg: $ty),*) -> &mut Self {
-                    let request = (|| -> crate::Result<_> { Ok($body) })();
+                    let request = crate::commands::made(|| Ok($body));
                     self.push(request)
                 }
             )*

@@ -111,8 +111,10 @@ struct Pump<'a> {
     write_at: usize,
     /// How much of all requests the socket has taken.
     written: u64,
-    /// When the socket last took something or had nothing to take.
+    /// When the socket last took something; never, while it has nothing to take.
     flowed_us: u64,
+    /// TLS holds bytes that the socket has not taken.
+    unflushed: bool,
     write_timeout: Duration,
     /// When the server was last heard of.
     heard_us: u64,
@@ -133,7 +135,8 @@ impl<'a> Pump<'a> {
             write: Vec::new(),
             write_at: 0,
             written: 0,
-            flowed_us: now_us,
+            flowed_us: u64::MAX,
+            unflushed: false,
             write_timeout: config.write_timeout,
             heard_us: now_us,
             heard: false,
@@ -182,6 +185,9 @@ impl<'a> Pump<'a> {
 
     /// Sends what there is; whether anything was sent.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.unflushed {
+            self.poll_flush(cx)?;
+        }
         if self.write_at == self.write.len() {
             self.write.clear();
             self.write_at = 0;
@@ -189,7 +195,6 @@ impl<'a> Pump<'a> {
                 None => return Err(End::Closed),
                 Some(begins) => self.written = begins,
             }
-            self.flowed_us = u64::MAX;
             if self.write.is_empty() {
                 return Ok(false);
             }
@@ -206,15 +211,28 @@ impl<'a> Pump<'a> {
                 if self.write_at < self.write.len() {
                     self.flowed_us = self.shared.now_us();
                 } else {
-                    self.flowed_us = u64::MAX;
-                    // TLS keeps what it has encrypted until it is told to let it go.
-                    if let Poll::Ready(Err(error)) = Pin::new(&mut self.ready.stream).poll_flush(cx) {
-                        return Err(End::Io(error));
-                    }
+                    self.poll_flush(cx)?;
                 }
                 Ok(true)
             }
         }
+    }
+
+    /// TLS keeps what it has encrypted until it is told to let it go.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        match Pin::new(&mut self.ready.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.unflushed = false;
+                self.flowed_us = u64::MAX;
+            }
+            Poll::Ready(Err(error)) => return Err(End::Io(error)),
+            Poll::Pending if self.unflushed => {}
+            Poll::Pending => {
+                self.unflushed = true;
+                self.flowed_us = self.shared.now_us();
+            }
+        }
+        Ok(())
     }
 
     /// Reads once and hands out the replies; whether anything came.

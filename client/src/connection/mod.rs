@@ -13,7 +13,13 @@ mod backoff;
 mod calls;
 mod driver;
 mod handshake;
+mod session;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub(crate) use backoff::Backoff;
+pub(crate) use session::{Endpoint, Session};
 
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};

@@ -4,7 +4,6 @@ use super::Pipeline;
 use crate::command::{Access, Request, Scope};
 use crate::error::{Error, Result, ServerError};
 use crate::resp::{Encoder, Value};
-use std::pin::Pin;
 use std::task::Poll;
 
 /// What opens and closes a transaction, encoded.
@@ -52,6 +51,18 @@ impl Request for Part<'_> {
         match &self.commands {
             Some(commands) => commands.iter().copied().find_map(first),
             None => (0..self.pipeline.len()).find_map(first),
+        }
+    }
+
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8])) {
+        let mut keys_of = |command| {
+            self.pipeline
+                .keys_of(command)
+                .for_each(|key| visit(self.pipeline.key(key)))
+        };
+        match &self.commands {
+            Some(commands) => commands.iter().for_each(|&command| keys_of(command)),
+            None => (0..self.pipeline.len()).for_each(keys_of),
         }
     }
 
@@ -259,22 +270,20 @@ impl Pipeline {
 
 /// Waits for all, side by side; the results in order.
 pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
-    let mut waiting: Vec<(Option<Pin<Box<F>>>, Option<F::Output>)> =
-        futures.map(|future| (Some(Box::pin(future)), None)).collect();
+    let mut running: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
+    let mut outputs: Vec<_> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {
-        let mut pending = false;
-        for (future, output) in &mut waiting {
-            let Some(running) = future else { continue };
-            match running.as_mut().poll(cx) {
-                Poll::Pending => pending = true,
-                Poll::Ready(done) => {
-                    *output = Some(done);
-                    *future = None;
-                }
+        for (future, output) in running.iter_mut().zip(&mut outputs) {
+            if let Some(Poll::Ready(done)) = future.as_mut().map(|future| future.as_mut().poll(cx)) {
+                *output = Some(done);
+                *future = None;
             }
         }
-        if pending { Poll::Pending } else { Poll::Ready(()) }
+        match running.iter().all(Option::is_none) {
+            true => Poll::Ready(()),
+            false => Poll::Pending,
+        }
     })
     .await;
-    waiting.into_iter().filter_map(|(_, output)| output).collect()
+    outputs.into_iter().flatten().collect()
 }

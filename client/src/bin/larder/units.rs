@@ -82,6 +82,14 @@ fn scaled(number: f64, step: f64, units: &[&str]) -> String {
     format!("{scaled:.digits$}{}", units[at])
 }
 
+/// A count of things: `1 node`, `3 nodes`.
+pub(crate) fn plural(count: usize, thing: &str) -> String {
+    match count {
+        1 => format!("1 {thing}"),
+        _ => format!("{count} {thing}s"),
+    }
+}
+
 /// A duration with three digits that matter: `850ns`, `61.2us`, `1.50ms`, `2.00s`.
 pub(crate) fn short(duration: Duration) -> String {
     let ns = duration.as_nanos() as f64;
