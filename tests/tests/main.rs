@@ -7,6 +7,7 @@ mod expiry;
 mod hitratio;
 mod hostile;
 mod memory;
+mod placement;
 mod process;
 mod style;
 mod times_to_live;

@@ -207,7 +207,7 @@ impl Table {
     }
 }
 
-fn check(members: &[Member]) -> Result<(), PlacementError> {
+pub(crate) fn check(members: &[Member]) -> Result<(), PlacementError> {
     match members.len() {
         0 => return Err(PlacementError::NoMembers),
         count if count > MAX_MEMBERS => return Err(PlacementError::TooManyMembers { count }),

@@ -190,3 +190,73 @@ proptest! {
         prop_assert!(to_next * 100 >= all * 85, "{to_next} of {all}");
     }
 }
+
+/// FNV-1a of the owners' indices, two bytes each, the lower one first.
+fn digest(table: &Table) -> String {
+    let bytes = Slot::all().flat_map(|slot| (table.owner(slot) as u16).to_le_bytes());
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325u64, |hash, byte| {
+        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
+    });
+    format!("{hash:016x}")
+}
+
+/// `cluster/vectors/placement.json`: what other languages compare themselves with, written by `tests/vectors/placement.py`.
+#[test]
+fn placement_agrees_with_the_vectors() {
+    let vectors: serde_json::Value = serde_json::from_str(include_str!("../../vectors/placement.json")).unwrap();
+    let slots = vectors["slots"].as_object().unwrap();
+    assert!(slots.len() >= 9);
+    for (key, slot) in slots {
+        assert_eq!(
+            u64::from(crate::slot::slot_of(key.as_bytes()).number()),
+            slot.as_u64().unwrap(),
+            "{key}"
+        );
+    }
+    let placements = vectors["placements"].as_array().unwrap();
+    assert!(placements.len() >= 9);
+    for case in placements {
+        let member = |member: &serde_json::Value| {
+            Member::new(
+                member["name"].as_str().unwrap(),
+                member["weight"].as_u64().unwrap() as u32,
+            )
+        };
+        let members: Vec<_> = case["members"].as_array().unwrap().iter().map(member).collect();
+        let table = table(&members);
+        assert_eq!(serde_json::to_value(table.loads()).unwrap(), case["loads"]);
+        assert_eq!(digest(&table), case["digest"].as_str().unwrap());
+        let slot = |number: &String| Slot::new(number.parse().unwrap()).unwrap();
+        for (number, owner) in case["owners"].as_object().unwrap() {
+            assert_eq!(table.owner_name(slot(number)), owner.as_str().unwrap(), "slot {number}");
+        }
+        for (key, owner) in case["keys"].as_object().unwrap() {
+            assert_eq!(
+                members[table.owner_of(key.as_bytes())].name,
+                owner.as_str().unwrap(),
+                "{key}"
+            );
+        }
+        for (number, ranking) in case["rankings"].as_object().unwrap() {
+            let names: Vec<_> = table
+                .ranking(slot(number))
+                .take(8)
+                .map(|member| &members[member].name)
+                .collect();
+            assert_eq!(&serde_json::to_value(names).unwrap(), ranking, "slot {number}");
+        }
+    }
+}
+
+#[test]
+fn a_new_weight_moves_little_more_than_the_shares_that_change() {
+    let mut members = equal(20);
+    let before = table(&members);
+    members[4].weight = 2;
+    let after = table(&members);
+    // From 1/20 to 2/21.
+    let gained = f64::from(SLOTS) * (2.0 / 21.0 - 1.0 / 20.0);
+    let moved = Table::moved(&before, &after) as f64;
+    assert!(moved <= gained * 1.25, "{moved} slots for {gained}");
+    expect_balance(&members);
+}
