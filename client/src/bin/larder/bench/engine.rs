@@ -299,6 +299,7 @@ impl Engine {
             pace.due_ns += pace.interval_ns;
         }
         self.phase.pace = None;
+        self.phase.left = 0;
         None
     }
 }

@@ -5,7 +5,8 @@ mod report;
 
 use crate::link::PoolNode;
 use crate::{Usage, output};
-use clap::Args;
+use clap::{Args, ValueEnum};
+use larder_cluster::ketama::KeyHash;
 use larder_cluster::placement::Member;
 use placed::Placed;
 use report::{Change, Report};
@@ -24,6 +25,7 @@ Examples:
   larder ring cache-1 cache-2 cache-3
   larder ring cache-1 cache-2 cache-3 --key user:1 --key '{user:1}:cart'
   larder ring cache-1 cache-2 cache-3 --weights 2,1,1
+  larder ring 10.0.1.1 10.0.1.2:11212 --ketama=fnv1a_64
   larder ring cache-1 cache-2 cache-3 --add cache-4 --remove cache-1")]
 pub(crate) struct Options {
     /// The nodes' names.
@@ -35,6 +37,9 @@ pub(crate) struct Options {
     /// The nodes' weights, in their order [default: 1 each].
     #[arg(short, long, value_name = "N,N...", value_delimiter = ',')]
     weights: Vec<u32>,
+    /// Place keys by ketama, as pools of memcached (MD5) and twemproxy (md5, or its default fnv1a_64) do.
+    #[arg(long, value_name = "HASH", num_args = 0..=1, require_equals = true, default_missing_value = "md5")]
+    ketama: Option<Hash>,
     /// Show what moves if this node joins, with weight 1 or NODE=WEIGHT; may be given several times.
     #[arg(long, value_name = "NODE")]
     add: Vec<String>,
@@ -46,12 +51,25 @@ pub(crate) struct Options {
     json: bool,
 }
 
+/// How ketama hashes a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Hash {
+    Md5,
+    #[value(name = "fnv1a_64")]
+    Fnv1a64,
+}
+
 /// Prints who owns what.
 ///
 /// # Errors
 /// If there is no placement for such nodes.
 pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
     let members = members(options)?;
+    let ketama = options.ketama.map(|hash| match hash {
+        Hash::Md5 => KeyHash::Md5,
+        Hash::Fnv1a64 => KeyHash::Fnv1a64,
+    });
+    let place = |members: &[Member]| Placed::new(members, ketama).map_err(Usage);
     let placed = place(&members)?;
     let mut changes = Vec::new();
     for text in &options.add {
@@ -83,10 +101,6 @@ pub(crate) fn run(options: &Options) -> anyhow::Result<ExitCode> {
         output::print(report.text())?;
     }
     Ok(ExitCode::SUCCESS)
-}
-
-fn place(members: &[Member]) -> Result<Placed, Usage> {
-    Placed::new(members).map_err(Usage)
 }
 
 fn members(options: &Options) -> Result<Vec<Member>, Usage> {

@@ -72,15 +72,16 @@ impl Report<'_> {
         let over = |at: usize| shares[at] / fair[at] - 1.0;
         let fullest = shares.iter().copied().fold(0.0, f64::max);
         let block = if output::has_unicode() { "█" } else { "#" };
+        let (parts, _) = self.placed.words();
         let mut table = Table::new(&[
             (Align::Left, "node"),
             (Align::Right, "weight"),
-            (Align::Right, "slots"),
+            (Align::Right, parts),
             (Align::Right, "share"),
             (Align::Right, "to fair"),
             (Align::Left, ""),
         ]);
-        for (at, (member, slots)) in self.placed.members().iter().zip(self.placed.slots()).enumerate() {
+        for (at, (member, slots)) in self.placed.members().iter().zip(self.placed.parts()).enumerate() {
             let bar = (shares[at] / fullest * BAR_WIDTH).round() as usize;
             table.row(vec![
                 printable(&member.name),
@@ -103,7 +104,7 @@ impl Report<'_> {
     fn keys_text(&self) -> String {
         let mut table = Table::new(&[
             (Align::Left, "key"),
-            (Align::Right, "slot"),
+            (Align::Right, self.placed.words().1),
             (Align::Left, "owner"),
             (Align::Left, "then"),
         ]);
@@ -117,7 +118,7 @@ impl Report<'_> {
             }
             table.row(vec![
                 printable(&String::from_utf8_lossy(key)),
-                home.slot.to_string(),
+                home.place.to_string(),
                 owner,
                 then,
             ]);
@@ -127,12 +128,13 @@ impl Report<'_> {
 
     pub(super) fn json(&self) -> Value {
         let (shares, fair) = (self.placed.shares(), self.placed.fair_shares());
-        let members = self.placed.members().iter().zip(self.placed.slots()).enumerate();
+        let (parts, place) = self.placed.words();
+        let members = self.placed.members().iter().zip(self.placed.parts()).enumerate();
         let nodes = members.map(|(at, (member, slots))| {
             json!({
                 "node": member.name,
                 "weight": member.weight,
-                "slots": slots,
+                parts: slots,
                 "share": shares[at],
                 "fair_share": fair[at],
             })
@@ -141,7 +143,7 @@ impl Report<'_> {
             let home = self.placed.home(key);
             json!({
                 "key": String::from_utf8_lossy(key),
-                "slot": home.slot,
+                place: home.place,
                 "owner": home.ranking.first(),
                 "ranking": home.ranking,
             })
@@ -197,7 +199,7 @@ mod tests {
             .iter()
             .map(|(name, weight)| Member::new(*name, *weight))
             .collect();
-        Placed::new(&members).expect("members")
+        Placed::new(&members, None).expect("members")
     }
 
     #[test]
