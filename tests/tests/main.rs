@@ -1,5 +1,6 @@
 //! The one integration binary.
 
+mod client;
 mod clients;
 mod conformance;
 mod decoder;

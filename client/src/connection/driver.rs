@@ -1,8 +1,9 @@
 //! The task behind a connection: it connects, sends what calls have queued, hands them their replies, and connects
 //! again when the connection breaks.
 
-use super::Shared;
+use super::{Shared, micros};
 use super::backoff::Backoff;
+use super::calls::Signs;
 use super::handshake::{self, Ready};
 use crate::config::{Config, Target};
 use crate::error::Error;
@@ -14,7 +15,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::Sleep;
 
@@ -44,8 +45,11 @@ pub(super) async fn run(shared: Arc<Shared>, target: Target, config: Arc<Config>
         match connected {
             Ok(ready) => {
                 shared.up();
-                if Pump::new(&shared, ready, &config).run().await {
-                    // The server may just have been restarted, so the next attempt is made at once.
+                let began = Instant::now();
+                Pump::new(&shared, ready, &config).run().await;
+                // After a connection that lasted the next attempt is made at once. One that did not last counts as
+                // a failure, so that a server that breaks them all is not stormed.
+                if backoff.was_worth_it(began.elapsed()) {
                     backoff.reset();
                     continue;
                 }
@@ -78,7 +82,7 @@ async fn until_closed<W: Future>(shared: &Shared, work: W) -> Option<W::Output> 
             if sleep.as_mut().poll(cx).is_pending() {
                 break;
             }
-            shared.expire(0);
+            shared.expire(shared.now_us());
         }
         work.as_mut().poll(cx).map(Some)
     })
@@ -111,12 +115,13 @@ struct Pump<'a> {
     write_at: usize,
     /// How much of all requests the socket has taken.
     written: u64,
-    /// When the socket last took something or had nothing to take.
+    /// When the socket last took something; `u64::MAX` while there is nothing to take.
     flowed_us: u64,
-    write_timeout: Duration,
-    /// When the server was last heard of.
+    /// The longest that the socket may take nothing.
+    write_timeout_us: u64,
     heard_us: u64,
-    heard: bool,
+    caught_up_us: u64,
+    patience_us: u64,
     timer: Pin<Box<Sleep>>,
     timer_us: u64,
     wake: Vec<Waker>,
@@ -132,11 +137,12 @@ impl<'a> Pump<'a> {
             decoder: Decoder::new(config.max_reply_bytes),
             write: Vec::new(),
             write_at: 0,
-            written: 0,
-            flowed_us: now_us,
-            write_timeout: config.write_timeout,
+            written: shared.taken(),
+            flowed_us: u64::MAX,
+            write_timeout_us: micros(config.write_timeout),
             heard_us: now_us,
-            heard: false,
+            caught_up_us: now_us,
+            patience_us: micros(config.response_timeout),
             timer: Box::pin(tokio::time::sleep(Duration::from_secs(3600))),
             timer_us: u64::MAX,
             wake: Vec::new(),
@@ -144,9 +150,13 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Until the connection ends; whether the server ever answered a call.
-    async fn run(mut self) -> bool {
-        let end = poll_fn(|cx| self.poll(cx)).await;
+    /// Until the connection ends.
+    async fn run(mut self) {
+        // What has come with the greeting was not asked for by any call.
+        let end = match self.digest() {
+            Ok(()) => poll_fn(|cx| self.poll(cx)).await,
+            Err(end) => end,
+        };
         let error = match end {
             End::Io(error) => Error::Lost {
                 node: Arc::clone(&self.shared.node),
@@ -159,17 +169,17 @@ impl<'a> Pump<'a> {
             End::Closed => Error::Closed,
         };
         self.shared.lost(self.written, &self.write[self.write_at..], &error);
-        self.heard
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         for _ in 0..ROUNDS {
-            let wrote = match self.poll_write(cx) {
-                Ok(wrote) => wrote,
-                Err(end) => return Poll::Ready(end),
-            };
+            // Reading comes first: what has arrived before a request was sent cannot be its reply.
             let read = match self.poll_read(cx) {
                 Ok(read) => read,
+                Err(end) => return Poll::Ready(end),
+            };
+            let wrote = match self.poll_write(cx) {
+                Ok(wrote) => wrote,
                 Err(end) => return Poll::Ready(end),
             };
             if !wrote && !read {
@@ -201,10 +211,14 @@ impl<'a> Pump<'a> {
             Poll::Ready(Ok(0)) => Err(End::Io(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Err(error)) => Err(End::Io(error)),
             Poll::Ready(Ok(sent)) => {
+                let in_pieces = sent < self.write.len();
                 self.write_at += sent;
                 self.written += sent as u64;
+                if in_pieces {
+                    self.caught_up_us = self.shared.now_us();
+                }
                 if self.write_at < self.write.len() {
-                    self.flowed_us = self.shared.now_us();
+                    self.flowed_us = self.caught_up_us;
                 } else {
                     self.flowed_us = u64::MAX;
                     // TLS keeps what it has encrypted until it is told to let it go.
@@ -238,15 +252,19 @@ impl<'a> Pump<'a> {
         };
         self.heard_us = self.shared.now_us();
         self.shared.count_read(read);
+        self.digest().map(|()| true)
+    }
+
+    /// Hands out the replies that have arrived whole.
+    fn digest(&mut self) -> Result<(), End> {
         let decoded = self.decode();
-        self.heard |= !self.values.is_empty();
         let delivered = self
             .shared
             .deliver(&mut self.values, self.written, self.heard_us, &mut self.wake);
         for waker in self.wake.drain(..) {
             waker.wake();
         }
-        decoded.and(delivered).map(|()| true).map_err(End::Protocol)
+        decoded.and(delivered).map_err(End::Protocol)
     }
 
     /// Decodes all replies that have arrived whole.
@@ -265,8 +283,14 @@ impl<'a> Pump<'a> {
     /// Ends calls whose time is up, and the connection if it is stuck.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let stuck_us = self.flowed_us.saturating_add(self.write_timeout.as_micros() as u64);
-            let due_us = self.shared.next_deadline_us().min(stuck_us);
+            let stuck_us = self.flowed_us.saturating_add(self.write_timeout_us);
+            let (next_us, dead_us) = self.shared.deadlines_us(Signs {
+                written: self.written,
+                heard_us: self.heard_us,
+                caught_up_us: self.caught_up_us,
+                patience_us: self.patience_us,
+            });
+            let due_us = next_us.min(dead_us).min(stuck_us);
             if due_us == u64::MAX {
                 return Poll::Pending;
             }
@@ -278,14 +302,19 @@ impl<'a> Pump<'a> {
             ready!(self.timer.as_mut().poll(cx));
             self.timer_us = u64::MAX;
             let now_us = self.shared.now_us();
-            if now_us >= stuck_us {
-                let what = "the socket takes nothing";
-                return Poll::Ready(End::Io(io::Error::new(io::ErrorKind::TimedOut, what)));
+            if now_us >= next_us {
+                self.shared.expire(now_us);
             }
-            if self.shared.expire(self.heard_us) {
-                let what = "the server answers nothing";
-                return Poll::Ready(End::Io(io::Error::new(io::ErrorKind::TimedOut, what)));
+            if now_us >= stuck_us {
+                return Poll::Ready(End::Io(timed_out("the socket takes nothing")));
+            }
+            if now_us >= dead_us {
+                return Poll::Ready(End::Io(timed_out("the server does not answer")));
             }
         }
     }
+}
+
+fn timed_out(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }

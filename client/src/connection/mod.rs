@@ -19,13 +19,14 @@ use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::resp::{Encoder, Value};
-use calls::{Calls, Order, Refused, Ticket};
+use calls::{Calls, Order, Refused, Signs, Ticket};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::{Duration, Instant};
+use tokio::task::coop;
 
 /// How much of a new latency goes into the running mean: 1/8, as in TCP's round-trip estimate (RFC 6298).
 const LATENCY_SHIFT: u32 = 3;
@@ -165,7 +166,11 @@ impl Future for Pending<'_> {
         let shared = self.shared;
         let polled = match &mut self.stage {
             Stage::Waiting(ticket) => shared.lock().calls.poll(*ticket, cx.waker()),
-            Stage::Failed(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
+            Stage::Failed(error) => {
+                // A caller that tries again at once must not keep the driver from ever connecting.
+                ready!(coop::poll_proceed(cx)).made_progress();
+                Poll::Ready(Err(error.take().unwrap_or(Error::Closed)))
+            }
             Stage::Ended => Poll::Ready(Err(Error::Closed)),
         };
         if polled.is_ready() {
@@ -178,7 +183,8 @@ impl Future for Pending<'_> {
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
         if let Stage::Waiting(ticket) = self.stage {
-            self.shared.lock().calls.abandon(ticket);
+            let leftover = self.shared.lock().calls.abandon(ticket);
+            drop(leftover);
         }
     }
 }
@@ -203,7 +209,7 @@ impl Shared {
         let order = Order {
             replies,
             now_us,
-            deadline_us: now_us.saturating_add(timeout.as_micros() as u64),
+            deadline_us: now_us.saturating_add(micros(timeout)),
         };
         let mut state = self.lock();
         match &state.phase {
@@ -216,7 +222,9 @@ impl Shared {
                 node: Arc::clone(&self.node),
                 pending,
             },
-            Refused::Miscounted => Error::Usage("an argument's `count` is not what its `write` appends".to_string()),
+            Refused::Miscounted => {
+                Error::Usage("an argument's `count` is not what its `write` appends, or nothing is asked for".to_string())
+            }
         })?;
         state.counts.calls += 1;
         self.pending.store(state.calls.pending(), Ordering::Relaxed);
@@ -256,6 +264,17 @@ impl Shared {
         self.lock().calls.next_deadline_us()
     }
 
+    /// When the next call is due, and when the connection must be taken for dead.
+    fn deadlines_us(&self, signs: Signs) -> (u64, u64) {
+        let state = self.lock();
+        (state.calls.next_deadline_us(), state.calls.dead_at_us(signs))
+    }
+
+    /// Where the requests begin that the driver takes next, in all that was ever encoded.
+    fn taken(&self) -> u64 {
+        self.lock().calls.taken()
+    }
+
     fn count_read(&self, bytes: usize) {
         self.lock().counts.bytes_in += bytes as u64;
     }
@@ -283,14 +302,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the calls whose time is up; whether the server is dead, see [`Calls::expire`].
-    fn expire(&self, heard_us: u64) -> bool {
-        let now_us = self.now_us();
+    /// Ends the calls whose time is up.
+    fn expire(&self, now_us: u64) {
         self.change(|state, wake| {
-            let expired = state.calls.expire(now_us, heard_us, wake);
-            state.counts.timeouts += expired.calls;
-            expired.silent
-        })
+            state.counts.timeouts += state.calls.expire(now_us, wake);
+        });
     }
 
     fn up(&self) {
@@ -367,6 +383,11 @@ impl Shared {
         }
         result
     }
+}
+
+/// A time in microseconds; more than there can be is the most that there can be.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl State {

@@ -227,7 +227,7 @@ impl World {
             }
             Step::Pass(us) => {
                 self.now_us += us;
-                self.calls.expire(self.now_us, self.now_us, &mut Vec::new());
+                self.calls.expire(self.now_us, &mut Vec::new());
             }
             Step::Poll(which) if !self.waiting.is_empty() => self.poll(which % self.waiting.len()),
             Step::Abandon(_) | Step::Take | Step::Poll(_) => {}
