@@ -86,7 +86,7 @@ impl Node {
     #[inline]
     async fn attempt(&self, request: &impl Request, timeout: Duration) -> Result<Value> {
         self.connection()
-            .call(request.replies(), timeout, |out| request.encode(out))
+            .ask(request.replies(), timeout, |out| request.encode(out))
             .await
     }
 }

@@ -4,6 +4,7 @@
 //! connections, those to come included, or for one; what is in force when a piece of data arrives is what it suffers.
 
 use crate::rng::Rng;
+use crate::server::free_port;
 use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
@@ -141,7 +142,9 @@ impl Proxy {
     /// # Panics
     /// If no port or thread is to be had.
     pub fn start(server_port: u16, seed: u64) -> Proxy {
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+        // Not one that the kernel chooses: while connections are refused, it might give it to somebody else.
+        let bind = |_| std::net::TcpListener::bind(("127.0.0.1", free_port())).ok();
+        let listener = (0..5).find_map(bind).expect("a free port");
         listener.set_nonblocking(true).expect("a socket of ours");
         let port = listener.local_addr().expect("it is bound").port();
         let shared = Arc::new(Shared {

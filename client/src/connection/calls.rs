@@ -146,6 +146,7 @@ impl Calls {
         &mut self,
         order: Order,
         encode: impl FnOnce(&mut Encoder<'_>),
+        waker: Option<Waker>,
     ) -> std::result::Result<Ticket, Refused> {
         if self.is_full() {
             // Cutting looks at all of them, so it must be worth it.
@@ -172,10 +173,10 @@ impl Calls {
         let begins = self.encoded;
         self.encoded += (self.out.len() - before) as u64;
         self.next_deadline_us = self.next_deadline_us.min(order.deadline_us);
-        Ok(self.occupy(order, begins))
+        Ok(self.occupy(order, begins, waker))
     }
 
-    fn occupy(&mut self, order: Order, begins: u64) -> Ticket {
+    fn occupy(&mut self, order: Order, begins: u64, waker: Option<Waker>) -> Ticket {
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: 0,
@@ -190,7 +191,7 @@ impl Calls {
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[number as usize];
-        slot.state = State::Waiting(None);
+        slot.state = State::Waiting(waker);
         slot.missing = order.replies;
         (slot.begins, slot.ends) = (begins, self.encoded);
         (slot.submitted_us, slot.deadline_us) = (order.now_us, order.deadline_us);
@@ -207,7 +208,7 @@ impl Calls {
             .filter(|slot| slot.generation == ticket.generation)
     }
 
-    /// The result of a call, once; until it is there `waker` is kept.
+    /// The result of a call, once; until it is there `waker` is kept, in place of the one before.
     pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Poll<Result<Value>> {
         let Some(slot) = self.slot(ticket) else {
             return Poll::Ready(Err(Error::Closed));

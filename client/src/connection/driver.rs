@@ -1,7 +1,7 @@
 //! The task behind a connection: it connects, sends what calls have queued, hands them their replies, and connects
 //! again when the connection breaks.
 
-use super::{Shared, micros};
+use super::{Shared, Taken, micros};
 use super::backoff::Backoff;
 use super::calls::Signs;
 use super::handshake::{self, Ready};
@@ -153,7 +153,7 @@ impl<'a> Pump<'a> {
     /// Until the connection ends.
     async fn run(mut self) {
         // What has come with the greeting was not asked for by any call.
-        let end = match self.digest() {
+        let end = match self.digest(0) {
             Ok(()) => poll_fn(|cx| self.poll(cx)).await,
             Err(end) => end,
         };
@@ -196,18 +196,19 @@ impl<'a> Pump<'a> {
             self.write.clear();
             self.write_at = 0;
             match self.shared.take_out(&mut self.write, cx.waker()) {
-                None => return Err(End::Closed),
-                Some(begins) => self.written = begins,
+                Taken::Closed => return Err(End::Closed),
+                Taken::Nothing => return Ok(false),
+                Taken::From(begins) => self.written = begins,
             }
-            self.flowed_us = u64::MAX;
-            if self.write.is_empty() {
-                return Ok(false);
-            }
-            self.flowed_us = self.shared.now_us();
         }
         let rest = &self.write[self.write_at..];
         match Pin::new(&mut self.ready.stream).poll_write(cx, rest) {
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                if self.flowed_us == u64::MAX {
+                    self.flowed_us = self.shared.now_us();
+                }
+                Ok(false)
+            }
             Poll::Ready(Ok(0)) => Err(End::Io(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Err(error)) => Err(End::Io(error)),
             Poll::Ready(Ok(sent)) => {
@@ -251,16 +252,15 @@ impl<'a> Pump<'a> {
             }
         };
         self.heard_us = self.shared.now_us();
-        self.shared.count_read(read);
-        self.digest().map(|()| true)
+        self.digest(read).map(|()| true)
     }
 
     /// Hands out the replies that have arrived whole.
-    fn digest(&mut self) -> Result<(), End> {
+    fn digest(&mut self, read: usize) -> Result<(), End> {
         let decoded = self.decode();
         let delivered = self
             .shared
-            .deliver(&mut self.values, self.written, self.heard_us, &mut self.wake);
+            .deliver(&mut self.values, read, self.written, self.heard_us, &mut self.wake);
         for waker in self.wake.drain(..) {
             waker.wake();
         }

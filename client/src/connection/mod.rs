@@ -24,7 +24,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker, ready};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use tokio::task::coop;
 
@@ -61,6 +61,14 @@ struct State {
     driver: Option<Waker>,
     driver_sleeps: bool,
     counts: Counts,
+}
+
+/// What the driver has got to send.
+enum Taken {
+    Closed,
+    Nothing,
+    /// It begins there in all that was ever encoded.
+    From(u64),
 }
 
 /// What callers and the driver share.
@@ -104,20 +112,34 @@ impl Connection {
         Connection { shared }
     }
 
-    /// Sends what `encode` appends, and waits for `replies` replies; several come as an array.
-    /// A future that is dropped before its request was sent cancels it.
+    /// Sends what `encode` appends, and waits for `replies` replies; several come as an array. The request has its place
+    /// among others when this returns. A future that is dropped before its request was sent cancels it.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Connect`], [`Error::Lost`], [`Error::Timeout`], [`Error::Protocol`], or
     /// [`Error::Usage`] if the arguments write other than what they count. A server's error is a value.
     pub(crate) fn call(&self, replies: u32, timeout: Duration, encode: impl FnOnce(&mut Encoder<'_>)) -> Pending<'_> {
-        let stage = match self.shared.submit(replies, timeout, encode) {
-            Ok(ticket) => Stage::Waiting(ticket),
-            Err(error) => Stage::Failed(Some(error)),
-        };
         Pending {
             shared: &self.shared,
-            stage,
+            stage: match self.shared.submit(replies, timeout, encode, None) {
+                Ok(ticket) => Stage::Waiting(ticket),
+                Err(error) => Stage::Failed(error),
+            },
+        }
+    }
+
+    /// The same for a caller to whom it does not matter when the request gets its place: when the future is polled
+    /// first, which saves a look at the connection.
+    #[inline]
+    pub(crate) fn ask<F: FnOnce(&mut Encoder<'_>)>(&self, replies: u32, timeout: Duration, encode: F) -> Asking<'_, F> {
+        Asking {
+            pending: Pending {
+                shared: &self.shared,
+                stage: Stage::Ended,
+            },
+            replies,
+            timeout,
+            encode: Some(encode),
         }
     }
 
@@ -148,7 +170,7 @@ impl Drop for Connection {
 }
 
 enum Stage {
-    Failed(Option<Error>),
+    Failed(Error),
     Waiting(Ticket),
     Ended,
 }
@@ -162,25 +184,72 @@ pub(crate) struct Pending<'a> {
 impl Future for Pending<'_> {
     type Output = Result<Value>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Value>> {
-        let shared = self.shared;
-        let polled = match &mut self.stage {
-            Stage::Waiting(ticket) => shared.lock().calls.poll(*ticket, cx.waker()),
-            Stage::Failed(error) => {
-                // A caller that tries again at once must not keep the driver from ever connecting.
-                ready!(coop::poll_proceed(cx)).made_progress();
-                Poll::Ready(Err(error.take().unwrap_or(Error::Closed)))
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Waiting(ticket) => {
+                let polled = self.shared.lock().calls.poll(ticket, cx.waker());
+                if polled.is_pending() {
+                    self.stage = Stage::Waiting(ticket);
+                }
+                polled
             }
+            Stage::Failed(error) => self.fail(error, cx),
             Stage::Ended => Poll::Ready(Err(Error::Closed)),
-        };
-        if polled.is_ready() {
-            self.stage = Stage::Ended;
         }
-        polled
+    }
+}
+
+/// A call that begins when it is polled first.
+pub(crate) struct Asking<'a, F> {
+    pending: Pending<'a>,
+    replies: u32,
+    timeout: Duration,
+    encode: Option<F>,
+}
+
+/// What it holds is moved, never pinned.
+impl<F> Unpin for Asking<'_, F> {}
+
+impl<F: FnOnce(&mut Encoder<'_>)> Future for Asking<'_, F> {
+    type Output = Result<Value>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Value>> {
+        let Some(encode) = self.encode.take() else {
+            return Pin::new(&mut self.pending).poll(cx);
+        };
+        let waker = cx.waker().clone();
+        match self.pending.shared.submit(self.replies, self.timeout, encode, Some(waker)) {
+            Ok(ticket) => {
+                self.pending.stage = Stage::Waiting(ticket);
+                Poll::Pending
+            }
+            Err(error) => self.pending.fail(error, cx),
+        }
+    }
+}
+
+impl Pending<'_> {
+    /// Ends with an error that took no waiting. A caller that tries again and again at once must not keep the driver
+    /// from ever connecting, so it is made to yield now and then.
+    #[cold]
+    fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> Poll<Result<Value>> {
+        match coop::poll_proceed(cx) {
+            Poll::Ready(proceeds) => {
+                proceeds.made_progress();
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => {
+                self.stage = Stage::Failed(error);
+                Poll::Pending
+            }
+        }
     }
 }
 
 impl Drop for Pending<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Stage::Waiting(ticket) = self.stage {
             let leftover = self.shared.lock().calls.abandon(ticket);
@@ -204,7 +273,13 @@ impl Shared {
         (self.epoch + Duration::from_micros(at_us)).into()
     }
 
-    fn submit(&self, replies: u32, timeout: Duration, encode: impl FnOnce(&mut Encoder<'_>)) -> Result<Ticket> {
+    fn submit(
+        &self,
+        replies: u32,
+        timeout: Duration,
+        encode: impl FnOnce(&mut Encoder<'_>),
+        waker: Option<Waker>,
+    ) -> Result<Ticket> {
         let now_us = self.now_us();
         let order = Order {
             replies,
@@ -217,7 +292,25 @@ impl Shared {
             Phase::Down(error) => return Err(error.clone()),
             Phase::Closed => return Err(Error::Closed),
         }
-        let ticket = state.calls.submit(order, encode).map_err(|refused| match refused {
+        let ticket = match state.calls.submit(order, encode, waker) {
+            Ok(ticket) => ticket,
+            Err(refused) => return Err(self.refusal(refused)),
+        };
+        state.counts.calls += 1;
+        self.pending.store(state.calls.pending(), Ordering::Relaxed);
+        let driver = std::mem::take(&mut state.driver_sleeps)
+            .then(|| state.driver.clone())
+            .flatten();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Ok(ticket)
+    }
+
+    #[cold]
+    fn refusal(&self, refused: Refused) -> Error {
+        match refused {
             Refused::Busy(pending) => Error::Busy {
                 node: Arc::clone(&self.node),
                 pending,
@@ -225,17 +318,7 @@ impl Shared {
             Refused::Miscounted => {
                 Error::Usage("an argument's `count` is not what its `write` appends, or nothing is asked for".to_string())
             }
-        })?;
-        state.counts.calls += 1;
-        self.pending.store(state.calls.pending(), Ordering::Relaxed);
-        let waker = std::mem::take(&mut state.driver_sleeps)
-            .then(|| state.driver.clone())
-            .flatten();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
         }
-        Ok(ticket)
     }
 
     /// Has the driver woken by new calls; whether the connection is closed.
@@ -245,19 +328,19 @@ impl Shared {
         matches!(state.phase, Phase::Closed)
     }
 
-    /// Hands what is to be sent to the driver; `None` if the connection is closed. If there is nothing, the driver
-    /// is woken once there is.
-    fn take_out(&self, into: &mut Vec<u8>, waker: &Waker) -> Option<u64> {
+    /// Hands what is to be sent to the driver. If there is nothing, the driver is woken once there is.
+    fn take_out(&self, into: &mut Vec<u8>, waker: &Waker) -> Taken {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Closed) {
-            return None;
+            return Taken::Closed;
         }
         let begins = state.calls.take_out(into);
-        state.counts.bytes_out += into.len() as u64;
         if into.is_empty() {
             state.sleep(waker);
+            return Taken::Nothing;
         }
-        Some(begins)
+        state.counts.bytes_out += into.len() as u64;
+        Taken::From(begins)
     }
 
     fn next_deadline_us(&self) -> u64 {
@@ -275,19 +358,17 @@ impl Shared {
         self.lock().calls.taken()
     }
 
-    fn count_read(&self, bytes: usize) {
-        self.lock().counts.bytes_in += bytes as u64;
-    }
-
-    /// Gives replies to their calls, in order; fills `wake` with who is to be woken.
+    /// Gives replies, out of `read` bytes, to their calls, in order; fills `wake` with who is to be woken.
     fn deliver(
         &self,
         values: &mut Vec<Value>,
+        read: usize,
         written: u64,
         now_us: u64,
         wake: &mut Vec<Waker>,
     ) -> std::result::Result<(), String> {
         let mut state = self.lock();
+        state.counts.bytes_in += read as u64;
         let mut latency_us = self.latency_us.load(Ordering::Relaxed);
         for value in values.drain(..) {
             if let Some(took_us) = state.calls.reply(value, written, now_us, wake)? {

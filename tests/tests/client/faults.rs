@@ -367,7 +367,7 @@ fn reads_are_tried_again_and_callers_notice_nothing() {
         let server = HostileServer::start(Options::default(), |asked| {
             if asked.is("GET") && asked.connection % 2 == 0 {
                 vec![Act::Reset]
-            } else if asked.is("GET") && asked.number > 6 {
+            } else if asked.is("GET") && asked.number > 13 {
                 vec![Act::Reply, Act::Close]
             } else {
                 vec![Act::Reply]

@@ -2,6 +2,7 @@
 
 mod connection;
 mod faults;
+mod soak;
 
 use larder_client::{Client, Config};
 use std::future::Future;
