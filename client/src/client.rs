@@ -1,19 +1,29 @@
 //! The client: what an app holds, and the way of a command to its node.
 
-use crate::command::{Keyed, Request, Spec};
+use crate::command::Request;
 use crate::config::{Config, Target};
-use crate::error::Result;
+use crate::connection::Endpoint;
+use crate::dedicated::Dedicated;
+use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::node::Node;
-use crate::resp::{FromValue, ToArgs, Value};
+use crate::pool::{Options, Pool, PoolNode};
+use crate::resp::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
 
+/// Where commands go.
+#[derive(Debug)]
+pub(crate) enum Backend {
+    One(Node),
+    Pool(Arc<Pool>),
+}
+
 /// What all clones of a client share.
 #[derive(Debug)]
-struct Core {
-    node: Node,
+pub(crate) struct Core {
+    pub(crate) backend: Backend,
     events: Events,
 }
 
@@ -23,8 +33,8 @@ struct Core {
 /// timeout around it or `select!`, disturbs no other.
 #[derive(Clone, Debug)]
 pub struct Client {
-    core: Arc<Core>,
-    timeout: Duration,
+    pub(crate) core: Arc<Core>,
+    pub(crate) timeout: Duration,
 }
 
 impl Client {
@@ -52,14 +62,119 @@ impl Client {
         config.check()?;
         let config = Arc::new(config);
         let events = Events::new();
-        let name = target.address.to_string().into();
+        let name: Arc<str> = target.address.to_string().into();
         Ok(Client {
             timeout: config.response_timeout,
             core: Arc::new(Core {
-                node: Node::spawn(name, &target, &config, &events),
+                backend: Backend::One(Node::spawn(name, &target, &config, &events)),
                 events,
             }),
         })
+    }
+
+    /// A client of a pool: nodes that know nothing of each other, among which this client places the keys. Each is
+    /// written as `name address weight`, see [`PoolNode`]; with settings, use a [`PoolBuilder`](crate::PoolBuilder).
+    /// Returns at once; the first calls wait for the connections.
+    ///
+    /// ```no_run
+    /// # async fn example() -> larder_client::Result<()> {
+    /// let cache = larder_client::Client::pool(["cache-1 10.0.0.1:6379", "cache-2 10.0.0.2:6379"])?;
+    /// cache.set("greeting", "hello").await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if there is no node, two have the same name, or one makes no sense.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time and I/O enabled.
+    pub fn pool(nodes: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Client> {
+        let nodes: Result<_> = nodes.into_iter().map(|node| node.as_ref().parse()).collect();
+        Client::of_pool(nodes?, Options::default())
+    }
+
+    pub(crate) fn of_pool(nodes: Vec<PoolNode>, options: Options) -> Result<Client> {
+        let events = Events::new();
+        Ok(Client {
+            timeout: options.config.response_timeout,
+            core: Arc::new(Core {
+                backend: Backend::Pool(Pool::spawn(nodes, options, &events)?),
+                events,
+            }),
+        })
+    }
+
+    fn backend_pool(&self) -> Result<&Arc<Pool>> {
+        match &self.core.backend {
+            Backend::Pool(pool) => Ok(pool),
+            Backend::One(_) => Err(Error::Usage("this is a client of one node, not of a pool".to_string())),
+        }
+    }
+
+    /// Changes the nodes of the pool to these; the number of the membership, which grows by one with every change. Nodes are
+    /// told apart by their names; those that stay keep their connections.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if this is no client of a pool, there is no node, or a name or weight makes no sense.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time and I/O enabled.
+    pub fn update_members(&self, nodes: impl IntoIterator<Item = PoolNode>) -> Result<u64> {
+        self.backend_pool()?.update(nodes.into_iter().collect())
+    }
+
+    /// Adds a node to the pool, or changes the address and weight of the one with its name; the number of the membership.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if this is no client of a pool, or the node makes no sense.
+    ///
+    /// # Panics
+    /// Outside of a tokio runtime with time and I/O enabled.
+    pub fn add_member(&self, node: PoolNode) -> Result<u64> {
+        self.backend_pool()?.add(node)
+    }
+
+    /// Removes a node from the pool by its name; the number of the membership.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if this is no client of a pool, there is no such node, or it is the last.
+    pub fn remove_member(&self, name: &str) -> Result<u64> {
+        self.backend_pool()?.remove(name)
+    }
+
+    /// Changes the weight of a node of the pool by its name; the number of the membership.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if this is no client of a pool, there is no such node, or the weight is not 1 to 1,000,000.
+    pub fn reweigh_member(&self, name: &str, weight: u32) -> Result<u64> {
+        self.backend_pool()?.reweigh(name, weight)
+    }
+
+    /// Which node owns a key, as a number below [`places`](Client::places).
+    #[inline]
+    pub(crate) fn place(&self, key: &[u8]) -> usize {
+        match &self.core.backend {
+            Backend::One(_) => 0,
+            Backend::Pool(pool) => pool.place(key),
+        }
+    }
+
+    /// How many nodes there are.
+    pub(crate) fn places(&self) -> usize {
+        match &self.core.backend {
+            Backend::One(_) => 1,
+            Backend::Pool(pool) => pool.places(),
+        }
+    }
+
+    /// Sends a request to a node by its number, whatever its keys; a server's error is an error.
+    pub(crate) async fn run_at(&self, place: usize, request: &impl Request) -> Result<Value> {
+        let value = match &self.core.backend {
+            Backend::One(node) => node.call(request, self.timeout).await?,
+            Backend::Pool(pool) => pool.run_at(place, request, self.timeout).await?,
+        };
+        Ok(value.into_result()?)
     }
 
     /// A client that shares all with this one, but whose calls wait this long.
@@ -80,27 +195,47 @@ impl Client {
     /// Sends a request where it belongs and waits for the reply; a server's error is an error.
     #[inline]
     pub(crate) async fn run(&self, request: &impl Request) -> Result<Value> {
-        Ok(self.core.node.call(request, self.timeout).await?.into_result()?)
+        let value = match &self.core.backend {
+            Backend::One(node) => node.call(request, self.timeout).await?,
+            Backend::Pool(pool) => pool.run(request, self.timeout).await?,
+        };
+        Ok(value.into_result()?)
     }
 
-    #[inline]
-    async fn keyed<T: FromValue>(&self, spec: Spec, key: &[u8], args: impl ToArgs) -> Result<T> {
-        Ok(T::from_value(self.run(&Keyed { spec, key, args }).await?)?)
+    /// How long calls wait.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.timeout
     }
 
-    /// The value of a key; `None` if there is none.
+    /// Where the events of connections beside the shared ones are told.
+    pub(crate) fn event_sink(&self) -> &Events {
+        &self.core.events
+    }
+
+    /// A node by its number.
     ///
     /// # Errors
-    /// See [`Error`](crate::Error).
-    pub async fn get<T: FromValue>(&self, key: impl AsRef<[u8]>) -> Result<Option<T>> {
-        self.keyed(Spec::read(&["GET"]), key.as_ref(), ()).await
+    /// [`Error::NodeUnavailable`] if it is out of use, [`Error::Usage`] if it is gone.
+    fn at<T>(&self, place: usize, get: impl FnOnce(&Node) -> T) -> Result<T> {
+        match &self.core.backend {
+            Backend::One(node) => Ok(get(node)),
+            Backend::Pool(pool) => pool.at(place, get),
+        }
     }
 
-    /// Sets the value of a key, and takes its time to live away.
+    /// A node, and how to connect to it.
     ///
     /// # Errors
-    /// See [`Error`](crate::Error).
-    pub async fn set(&self, key: impl AsRef<[u8]>, value: impl ToArgs) -> Result<()> {
-        self.keyed(Spec::write(&["SET"]), key.as_ref(), value).await
+    /// [`Error::NodeUnavailable`] if it is out of use, [`Error::Usage`] if it is gone.
+    pub(crate) fn endpoint(&self, place: usize) -> Result<Endpoint> {
+        self.at(place, |node| node.endpoint().clone())
+    }
+
+    /// The connections of a node that one caller at a time has.
+    ///
+    /// # Errors
+    /// As [`endpoint`](Client::endpoint).
+    pub(crate) fn dedicated(&self, place: usize) -> Result<Arc<Dedicated>> {
+        self.at(place, |node| Arc::clone(node.dedicated()))
     }
 }

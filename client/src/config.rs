@@ -192,6 +192,9 @@ pub struct Config {
     pub max_reply_bytes: usize,
     /// Connections per node; calls take turns. 1.
     pub connections_per_node: usize,
+    /// Connections per node beside those, each for one caller: for commands that block, and for transactions that watch
+    /// keys. One more such call fails with [`Error::Busy`]. 32.
+    pub dedicated_connections_per_node: usize,
     /// The first wait between attempts to connect; it doubles up to `backoff_max`, and a random share of it
     /// is waited ("full jitter"). 10 ms.
     pub backoff_min: Duration,
@@ -201,6 +204,13 @@ pub struct Config {
     pub max_retries: u32,
     /// The name that servers show for the connections (`CLIENT LIST`). None.
     pub client_name: Option<String>,
+    /// With TLS: a file with the certificates that are trusted, in PEM; those of the system if `None`.
+    pub tls_ca_file: Option<PathBuf>,
+    /// With TLS: a file with our own certificate and those between it and its root, in PEM, for servers that want one.
+    /// Goes with `tls_key_file`. None.
+    pub tls_cert_file: Option<PathBuf>,
+    /// With TLS: a file with the key of our own certificate, in PEM. None.
+    pub tls_key_file: Option<PathBuf>,
     /// RESP3 is asked for, and RESP2 used with servers that lack it; with false RESP2 at once. true.
     pub resp3: bool,
 }
@@ -215,10 +225,14 @@ impl Default for Config {
             max_pending_bytes: 64 << 20,
             max_reply_bytes: 512 << 20,
             connections_per_node: 1,
+            dedicated_connections_per_node: 32,
             backoff_min: Duration::from_millis(10),
             backoff_max: Duration::from_secs(2),
             max_retries: 2,
             client_name: None,
+            tls_ca_file: None,
+            tls_cert_file: None,
+            tls_key_file: None,
             resp3: true,
         }
     }
@@ -232,7 +246,15 @@ impl Config {
             ("response_timeout", !self.response_timeout.is_zero()),
             ("write_timeout", !self.write_timeout.is_zero()),
             ("max_pending", self.max_pending > 0),
+            (
+                "tls_key_file",
+                self.tls_cert_file.is_some() == self.tls_key_file.is_some(),
+            ),
             ("connections_per_node", (1..=1024).contains(&self.connections_per_node)),
+            (
+                "dedicated_connections_per_node",
+                (1..=65_536).contains(&self.dedicated_connections_per_node),
+            ),
             ("max_reply_bytes", self.max_reply_bytes > 0),
             (
                 "backoff_min",

@@ -69,6 +69,12 @@ pub enum Error {
         /// A key on another node.
         second: String,
     },
+    /// The keys that a transaction watched were changed by others, each time that it was tried; nothing was run.
+    #[error("the watched keys were changed by others during each of {attempts} attempts")]
+    Conflict {
+        /// How often it was tried.
+        attempts: u32,
+    },
     /// The server answered with an error.
     #[error("{0}")]
     Server(ServerError),
@@ -104,6 +110,7 @@ impl Error {
             | Error::Busy { .. }
             | Error::NodeUnavailable { .. }
             | Error::CrossNode { .. }
+            | Error::Conflict { .. }
             | Error::Usage(_)
             | Error::Closed => false,
         }
@@ -120,6 +127,7 @@ impl Error {
             | Error::NodeUnavailable { .. } => true,
             Error::Busy { .. }
             | Error::CrossNode { .. }
+            | Error::Conflict { .. }
             | Error::Server(_)
             | Error::Decode(_)
             | Error::Usage(_)

@@ -117,6 +117,10 @@ struct Pump<'a> {
     written: u64,
     /// When the socket last took something; `u64::MAX` while there is nothing to take.
     flowed_us: u64,
+    /// TLS holds bytes that the socket has not taken.
+    unflushed: bool,
+    /// Others have had their chance to share the next write.
+    gathered: bool,
     /// The longest that the socket may take nothing.
     write_timeout_us: u64,
     heard_us: u64,
@@ -139,6 +143,8 @@ impl<'a> Pump<'a> {
             write_at: 0,
             written: shared.taken(),
             flowed_us: u64::MAX,
+            unflushed: false,
+            gathered: false,
             write_timeout_us: micros(config.write_timeout),
             heard_us: now_us,
             caught_up_us: now_us,
@@ -178,6 +184,10 @@ impl<'a> Pump<'a> {
                 Ok(read) => read,
                 Err(end) => return Poll::Ready(end),
             };
+            if self.gathers() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             let wrote = match self.poll_write(cx) {
                 Ok(wrote) => wrote,
                 Err(end) => return Poll::Ready(end),
@@ -190,8 +200,20 @@ impl<'a> Pump<'a> {
         Poll::Pending
     }
 
+    /// Whether to let other tasks run once before the next write: where several call at a time, those that are about to
+    /// can share it. Runtimes with several threads run the driver right after the first that woke it.
+    fn gathers(&mut self) -> bool {
+        let has_taken_all = self.write_at == self.write.len();
+        let gathers = has_taken_all && !self.gathered && self.shared.is_worth_gathering();
+        self.gathered |= gathers;
+        gathers
+    }
+
     /// Sends what there is; whether anything was sent.
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Result<bool, End> {
+        if self.unflushed {
+            self.poll_flush(cx)?;
+        }
         if self.write_at == self.write.len() {
             self.write.clear();
             self.write_at = 0;
@@ -200,6 +222,7 @@ impl<'a> Pump<'a> {
                 Taken::Nothing => return Ok(false),
                 Taken::From(begins) => self.written = begins,
             }
+            self.gathered = false;
         }
         let rest = &self.write[self.write_at..];
         match Pin::new(&mut self.ready.stream).poll_write(cx, rest) {
@@ -218,18 +241,30 @@ impl<'a> Pump<'a> {
                 if in_pieces {
                     self.caught_up_us = self.shared.now_us();
                 }
-                if self.write_at < self.write.len() {
-                    self.flowed_us = self.caught_up_us;
-                } else {
-                    self.flowed_us = u64::MAX;
-                    // TLS keeps what it has encrypted until it is told to let it go.
-                    if let Poll::Ready(Err(error)) = Pin::new(&mut self.ready.stream).poll_flush(cx) {
-                        return Err(End::Io(error));
-                    }
+                self.flowed_us = self.caught_up_us;
+                if self.write_at == self.write.len() {
+                    self.poll_flush(cx)?;
                 }
                 Ok(true)
             }
         }
+    }
+
+    /// TLS keeps what it has encrypted until it is told to let it go.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Result<(), End> {
+        match Pin::new(&mut self.ready.stream).poll_flush(cx) {
+            Poll::Ready(Ok(())) => {
+                self.unflushed = false;
+                self.flowed_us = u64::MAX;
+            }
+            Poll::Ready(Err(error)) => return Err(End::Io(error)),
+            Poll::Pending if self.unflushed => {}
+            Poll::Pending => {
+                self.unflushed = true;
+                self.flowed_us = self.shared.now_us();
+            }
+        }
+        Ok(())
     }
 
     /// Reads once and hands out the replies; whether anything came.

@@ -22,7 +22,7 @@ pub(crate) struct Ready {
 /// What the system said, or the server's error if it refuses the login or the database.
 pub(crate) async fn connect(target: &Target, config: &Config) -> io::Result<Ready> {
     let mut talk = Talk {
-        stream: Stream::open(&target.address).await?,
+        stream: Stream::open(&target.address, config).await?,
         input: BytesMut::new(),
         decoder: Decoder::new(config.max_reply_bytes),
     };

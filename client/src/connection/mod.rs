@@ -13,7 +13,13 @@ mod backoff;
 mod calls;
 mod driver;
 mod handshake;
+mod session;
 mod stream;
+#[cfg(feature = "tls")]
+mod tls;
+
+pub(crate) use backoff::Backoff;
+pub(crate) use session::{Endpoint, Session};
 
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
@@ -22,7 +28,7 @@ use crate::resp::{Encoder, Value};
 use calls::{Calls, Order, Refused, Signs, Ticket};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
@@ -79,6 +85,8 @@ struct Shared {
     events: Events,
     state: Mutex<State>,
     pending: AtomicUsize,
+    /// There are requests that the driver has not taken.
+    queued: AtomicBool,
     latency_us: AtomicU64,
 }
 
@@ -105,6 +113,7 @@ impl Connection {
                 counts: Counts::default(),
             }),
             pending: AtomicUsize::new(0),
+            queued: AtomicBool::new(false),
             latency_us: AtomicU64::new(0),
             node,
         });
@@ -122,7 +131,7 @@ impl Connection {
         Pending {
             shared: &self.shared,
             stage: match self.shared.submit(replies, timeout, encode, None) {
-                Ok(ticket) => Stage::Waiting(ticket),
+                Ok((ticket, _)) => Stage::Waiting(ticket),
                 Err(error) => Stage::Failed(error),
             },
         }
@@ -140,6 +149,7 @@ impl Connection {
             replies,
             timeout,
             encode: Some(encode),
+            began_us: u64::MAX,
         }
     }
 
@@ -206,6 +216,7 @@ pub(crate) struct Asking<'a, F> {
     replies: u32,
     timeout: Duration,
     encode: Option<F>,
+    began_us: u64,
 }
 
 /// What it holds is moved, never pinned.
@@ -221,12 +232,20 @@ impl<F: FnOnce(&mut Encoder<'_>)> Future for Asking<'_, F> {
         };
         let waker = cx.waker().clone();
         match self.pending.shared.submit(self.replies, self.timeout, encode, Some(waker)) {
-            Ok(ticket) => {
+            Ok((ticket, began_us)) => {
+                self.began_us = began_us;
                 self.pending.stage = Stage::Waiting(ticket);
                 Poll::Pending
             }
             Err(error) => self.pending.fail(error, cx),
         }
+    }
+}
+
+impl<F> Asking<'_, F> {
+    /// How long ago it was made; nothing if it has not been.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.pending.shared.now_us().saturating_sub(self.began_us))
     }
 }
 
@@ -273,13 +292,14 @@ impl Shared {
         (self.epoch + Duration::from_micros(at_us)).into()
     }
 
+    /// Takes a call in, and tells when that was; the driver is woken if need be.
     fn submit(
         &self,
         replies: u32,
         timeout: Duration,
         encode: impl FnOnce(&mut Encoder<'_>),
         waker: Option<Waker>,
-    ) -> Result<Ticket> {
+    ) -> Result<(Ticket, u64)> {
         let now_us = self.now_us();
         let order = Order {
             replies,
@@ -298,6 +318,7 @@ impl Shared {
         };
         state.counts.calls += 1;
         self.pending.store(state.calls.pending(), Ordering::Relaxed);
+        self.queued.store(true, Ordering::Relaxed);
         let driver = std::mem::take(&mut state.driver_sleeps)
             .then(|| state.driver.clone())
             .flatten();
@@ -305,7 +326,7 @@ impl Shared {
         if let Some(driver) = driver {
             driver.wake();
         }
-        Ok(ticket)
+        Ok((ticket, now_us))
     }
 
     #[cold]
@@ -335,12 +356,18 @@ impl Shared {
             return Taken::Closed;
         }
         let begins = state.calls.take_out(into);
+        self.queued.store(false, Ordering::Relaxed);
         if into.is_empty() {
             state.sleep(waker);
             return Taken::Nothing;
         }
         state.counts.bytes_out += into.len() as u64;
         Taken::From(begins)
+    }
+
+    /// Whether there are requests to send, and more than one caller.
+    fn is_worth_gathering(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) && self.pending.load(Ordering::Relaxed) > 1
     }
 
     fn next_deadline_us(&self) -> u64 {

@@ -1,6 +1,6 @@
-//! The ways to a node: TCP and Unix sockets.
+//! The ways to a node: TCP and Unix sockets, and TLS as a feature.
 
-use crate::config::Address;
+use crate::config::{Address, Config};
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -16,6 +16,8 @@ const KEEPALIVE: Duration = Duration::from_secs(30);
 pub(crate) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    #[cfg(feature = "tls")]
+    Tls(Box<tokio_rustls::client::TlsStream<TcpStream>>),
 }
 
 impl Stream {
@@ -23,11 +25,21 @@ impl Stream {
     ///
     /// # Errors
     /// What the system said of the last address that was tried.
-    pub(crate) async fn open(address: &Address) -> io::Result<Stream> {
+    pub(crate) async fn open(address: &Address, config: &Config) -> io::Result<Stream> {
         match address {
             Address::Tcp { host, port } => Ok(Stream::Tcp(tcp(host, *port).await?)),
             Address::Unix(path) => Ok(Stream::Unix(UnixStream::connect(path).await?)),
-            Address::Tls { .. } => Err(io::Error::new(io::ErrorKind::Unsupported, "this build has no TLS")),
+            #[cfg(feature = "tls")]
+            Address::Tls { host, port } => {
+                let stream = super::tls::connect(tcp(host, *port).await?, host, config).await?;
+                Ok(Stream::Tls(Box::new(stream)))
+            }
+            #[cfg(not(feature = "tls"))]
+            Address::Tls { .. } => {
+                let _ = config;
+                let what = "larder-client was built without its feature `tls`";
+                Err(io::Error::new(io::ErrorKind::Unsupported, what))
+            }
         }
     }
 }
@@ -48,6 +60,8 @@ macro_rules! delegate {
         match $self.get_mut() {
             Stream::Tcp($stream) => $call,
             Stream::Unix($stream) => $call,
+            #[cfg(feature = "tls")]
+            Stream::Tls($stream) => $call,
         }
     };
 }

@@ -32,6 +32,7 @@ fn wrong<T>(what: impl Into<String>) -> Result<T, ProtocolError> {
 }
 
 /// An aggregate whose elements have not all arrived.
+#[derive(Debug)]
 struct Open {
     kind: u8,
     /// Elements still to come; for maps keys and values count.
@@ -40,6 +41,7 @@ struct Open {
 }
 
 /// Decodes replies out of a buffer; keeps what is known of one that has not arrived whole.
+#[derive(Debug)]
 pub(crate) struct Decoder {
     stack: Vec<Open>,
     /// How much of the limit the reply has used.

@@ -50,6 +50,17 @@ impl<'a> Encoder<'a> {
         self.arg(itoa::Buffer::new().format(number).as_bytes());
     }
 
+    /// How many arguments were appended without a head.
+    pub(crate) fn written(&self) -> usize {
+        usize::try_from(-self.owed).unwrap_or(0)
+    }
+
+    /// One whole request of `count` words that are encoded already.
+    pub(crate) fn encoded(&mut self, count: usize, words: &[u8]) {
+        self.prefix(b'*', count);
+        self.raw(words);
+    }
+
     /// Appends whole requests that are encoded already.
     pub(crate) fn raw(&mut self, encoded: &[u8]) {
         self.out.extend_from_slice(encoded);

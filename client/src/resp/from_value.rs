@@ -63,10 +63,15 @@ impl FromValue for Value {
 }
 
 impl FromValue for () {
-    /// Any reply but an error.
+    /// Any reply but an error, or a list with one.
     fn from_value(value: Value) -> Result<(), DecodeError> {
-        match value {
+        let is_error = |value: &Value| matches!(value, Value::Error(_));
+        match &value {
             Value::Error(_) => Err(DecodeError::new("a reply", &value)),
+            Value::Array(items) => match items.iter().find(|item| is_error(item)) {
+                Some(error) => Err(DecodeError::new("a reply", error)),
+                None => Ok(()),
+            },
             _ => Ok(()),
         }
     }
@@ -120,9 +125,14 @@ impl FromValue for u8 {
         u8::try_from(number).map_err(|_| DecodeError::new("an integer (u8)", &Value::Int(number.into())))
     }
 
-    /// Bytes of a string, so that values can be read as `Vec<u8>`.
+    /// Bytes of a string, so that values can be read as `Vec<u8>`; a list is one of numbers.
     fn from_list(value: Value) -> Result<Vec<u8>, DecodeError> {
-        Bytes::from_value(value).map(Vec::from)
+        match value {
+            Value::Array(_) | Value::Set(_) | Value::Push(_) => {
+                elements(value, "a list")?.into_iter().map(u8::from_value).collect()
+            }
+            other => Bytes::from_value(other).map(Vec::from),
+        }
     }
 }
 
@@ -263,6 +273,7 @@ mod tests {
         assert_eq!(String::from_value(bulk("7")).as_deref(), Ok("7"));
         assert_eq!(u8::from_value(bulk("7")), Ok(7));
         assert_eq!(Vec::<u8>::from_value(bulk("7")), Ok(vec![b'7']));
+        assert_eq!(Vec::<u8>::from_value(Value::Array(vec![bulk("7")])), Ok(vec![7]));
         assert_eq!(f64::from_value(bulk("-inf")), Ok(f64::NEG_INFINITY));
         assert_eq!(Option::<String>::from_value(Value::Nil), Ok(None));
         assert!(String::from_value(Value::Nil).is_err());

@@ -1,6 +1,6 @@
 //! One connection to one node: what is said on it, how much fits through it, when it ends.
 
-use super::{client, client_of, run, run_in, two_threads, until, value_of};
+use super::harness::{client, client_of, run, run_in, two_threads, until, value_of};
 use larder_client::{Client, Error};
 use larder_tests::hostile_server::{Act, HostileServer, Options};
 use larder_tests::proxy::{Cut, Proxy};
@@ -111,7 +111,7 @@ fn the_database_is_the_same_after_a_break() {
         let proxy = Proxy::start(server.port(), 1);
         let client = client_of(&format!("redis://127.0.0.1:{}/3", proxy.port()), |_| {});
         for version in 0..5 {
-            super::set_up(&client, "key", version).await;
+            super::harness::set_up(&client, "key", version).await;
             proxy.cut(Cut::Reset);
             until("the break is seen", || proxy.links().is_empty() || proxy.accepted() > version + 1).await;
         }
@@ -124,7 +124,7 @@ fn the_database_is_the_same_after_a_break() {
 
 #[test]
 fn ten_thousand_calls_at_once_get_each_their_own_reply() {
-    for runtime in [super::one_thread, two_threads] {
+    for runtime in [super::harness::one_thread, two_threads] {
         run_in(runtime, || async {
             for kind in BOTH {
                 let server = Server::start(kind, &[]);

@@ -1,6 +1,6 @@
 //! What the client does when networks and servers fail: bounded waits, no wrong reply, nothing sent twice that must not be.
 
-use super::{client, run, run_in, set_up, two_threads, until, value_of};
+use super::harness::{client, run, run_in, set_up, two_threads, until, value_of};
 use larder_client::{Client, Error, Result};
 use larder_tests::hostile_server::{Act, HostileServer, Options, bulk};
 use larder_tests::proxy::{Cut, Direction, Faults, Flow, Proxy};
@@ -357,6 +357,45 @@ fn a_write_never_runs_twice_and_runs_if_it_was_confirmed() {
         }
         println!("{} writes: {confirmed} confirmed, {unknown} unknown, {} connections", results.len(), proxy.accepted());
         assert!(confirmed > 100 && unknown > 10 && proxy.accepted() > 20, "{confirmed} {unknown}");
+    });
+}
+
+#[test]
+fn a_counter_counts_what_was_confirmed_and_no_more_than_was_sent() {
+    run_in(two_threads, || async {
+        let server = Server::larder(&[]);
+        let proxy = Arc::new(Proxy::start(server.port(), 1));
+        let client = client(proxy.port(), |config| config.response_timeout = millis(500));
+        let seed = fresh_seed();
+        println!("LARDER_SEED={seed}");
+        let (stop, cutter) = cut_on_and_on(&proxy, seed);
+        let mut tasks = JoinSet::new();
+        let start = Instant::now();
+        for _ in 0..32 {
+            let client = client.clone();
+            tasks.spawn(async move {
+                let (mut confirmed, mut unknown) = (0, 0);
+                while start.elapsed() < millis(1500) {
+                    match client.incr("counter").await {
+                        Ok(_) => confirmed += 1,
+                        Err(error) => unknown += i64::from(error.may_have_run()),
+                    }
+                    tokio::task::yield_now().await;
+                }
+                (confirmed, unknown)
+            });
+        }
+        let results = tasks.join_all().await.into_iter();
+        let (confirmed, unknown) = results.fold((0, 0), |sum, result| (sum.0 + result.0, sum.1 + result.1));
+        stop.store(true, Ordering::Relaxed);
+        cutter.join().expect("the cutter ends");
+        // What a cut connection had delivered may still be under way to the node.
+        let count = || server.connect().call("GET counter").text().parse::<i64>().expect("a number");
+        until("all that was confirmed has been counted", || count() >= confirmed).await;
+        let counted = count();
+        println!("{counted} counted, {confirmed} confirmed, {unknown} unknown");
+        assert!((confirmed..=confirmed + unknown).contains(&counted), "{confirmed} {counted} {unknown}");
+        assert!(confirmed > 100 && unknown > 10, "{confirmed} {unknown}");
     });
 }
 

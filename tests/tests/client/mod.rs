@@ -1,85 +1,74 @@
-//! The client library against real nodes, real Redis, and whatever networks and servers can do to it.
+//! The client library against real servers, Larder, for what it has, and Redis for all, and against whatever networks
+//! and servers can do to it.
 
+mod blocking;
+mod commands;
 mod connection;
+mod dedicated;
 mod faults;
+mod harness;
+mod pipelines;
+mod pool;
+mod pool_faults;
+mod pubsub;
+mod scans;
 mod soak;
+mod tls;
 
-use larder_client::{Client, Config};
-use std::future::Future;
-use std::sync::mpsc;
-use std::time::{Duration, Instant};
-use tokio::runtime::{Builder, Runtime};
+use larder_client::{Client, Config, Error};
+use larder_tests::server::{Kind, Server};
 
-/// No test of these takes longer, whatever is broken.
-const WATCHDOG: Duration = Duration::from_secs(30);
-
-fn one_thread() -> Runtime {
-    Builder::new_current_thread().enable_all().build().expect("a runtime")
+fn address(server: &Server) -> String {
+    format!("127.0.0.1:{}", server.port())
 }
 
-fn two_threads() -> Runtime {
-    Builder::new_multi_thread()
-        .worker_threads(2)
-        .enable_all()
-        .build()
-        .expect("a runtime")
+/// A client of a server.
+fn client(server: &Server) -> Client {
+    Client::connect(&address(server)).expect("an address that is one")
 }
 
-/// Runs a test in a thread of its own, so that one that blocks fails, rather than never ending.
-fn run_in<F: Future<Output = ()>>(runtime: fn() -> Runtime, test: impl FnOnce() -> F + Send + 'static) {
-    let (done, waiting) = mpsc::channel();
-    let thread = std::thread::spawn(move || {
-        let runtime = runtime();
-        runtime.block_on(test());
-        let _ = done.send(());
-        runtime.shutdown_background();
-    });
-    match waiting.recv_timeout(WATCHDOG) {
-        Err(mpsc::RecvTimeoutError::Timeout) => panic!("still running after {WATCHDOG:?}"),
-        Ok(()) | Err(mpsc::RecvTimeoutError::Disconnected) => {
-            if let Err(panic) = thread.join() {
-                std::panic::resume_unwind(panic);
-            }
-        }
-    }
-}
-
-fn run<F: Future<Output = ()>>(test: impl FnOnce() -> F + Send + 'static) {
-    run_in(one_thread, test);
-}
-
-fn client(port: u16, change: impl FnOnce(&mut Config)) -> Client {
-    client_of(&format!("127.0.0.1:{port}"), change)
-}
-
-fn client_of(url: &str, change: impl FnOnce(&mut Config)) -> Client {
+/// The same over RESP2.
+fn old_client(server: &Server) -> Client {
     let mut config = Config::default();
-    // Machines that run tests are busy; tests of timeouts set their own.
-    config.response_timeout = Duration::from_secs(20);
-    config.connect_timeout = Duration::from_secs(20);
-    config.backoff_max = Duration::from_millis(100);
-    change(&mut config);
-    Client::connect_with(url, config).expect("a client")
+    config.resp3 = false;
+    Client::connect_with(&address(server), config).expect("an address that is one")
 }
 
-/// Waits for a condition without holding the runtime up.
-async fn until(what: &str, mut condition: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !condition() {
-        assert!(start.elapsed() < Duration::from_secs(20), "not within 20 s: {what}");
-        tokio::time::sleep(Duration::from_millis(1)).await;
+/// One server of each kind.
+fn servers() -> [Server; 2] {
+    [Server::start(Kind::Larder, &[]), Server::start(Kind::Redis, &[])]
+}
+
+/// The code of a server's error.
+fn code<T: std::fmt::Debug>(result: larder_client::Result<T>) -> String {
+    match result {
+        Err(Error::Server(error)) => error.code().to_string(),
+        other => panic!("no error of the server: {other:?}"),
     }
 }
 
-/// What the key of a test must hold: its own name, so that a reply to somebody else is seen.
-fn value_of(key: &str, version: u64) -> String {
-    format!("{key}#{version}")
+/// What a usage error says.
+fn usage<T: std::fmt::Debug>(result: larder_client::Result<T>) -> String {
+    match result {
+        Err(Error::Usage(why)) => why,
+        other => panic!("no usage error: {other:?}"),
+    }
 }
 
-/// Sets a key, whatever that takes.
-async fn set_up(client: &Client, key: &str, version: u64) {
-    let start = Instant::now();
-    while let Err(error) = client.set(key, value_of(key, version)).await {
-        assert!(start.elapsed() < Duration::from_secs(20), "{key}: {error}");
+/// Waits for a condition that is asked of a server, without keeping the runtime's thread.
+async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + larder_tests::wait::PATIENCE;
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "in vain: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     }
+}
+
+/// How many connections a server says that it has of a kind, by what `CLIENT LIST` shows of them.
+async fn connections(client: &Client, shown: &str) -> usize {
+    let list: String = client
+        .query(&larder_client::cmd("CLIENT LIST"))
+        .await
+        .expect("the list of clients");
+    list.lines().filter(|line| line.contains(shown)).count()
 }
