@@ -3,6 +3,7 @@
 mod blocking;
 mod commands;
 mod dedicated;
+mod examples;
 mod pipelines;
 mod pubsub;
 mod scans;
