@@ -62,6 +62,11 @@ pub(crate) trait Request {
         }
     }
 
+    /// Whether another node may answer it for want of its own: it leaves some of its time for that.
+    fn is_get(&self) -> bool {
+        false
+    }
+
     /// Which nodes it concerns if it has no key.
     fn scope(&self) -> Scope {
         Scope::Any
@@ -95,6 +100,10 @@ impl<A: ToArgs> Request for Keyed<'_, A> {
 
     fn key(&self) -> Option<&[u8]> {
         Some(self.key)
+    }
+
+    fn is_get(&self) -> bool {
+        self.spec.name == ["GET"]
     }
 
     fn encode(&self, out: &mut Encoder<'_>) {

@@ -2,45 +2,109 @@
 
 use crate::command::{Access, Request};
 use crate::config::{Config, Target};
-use crate::connection::Connection;
+use crate::connection::{Connection, Counts, Endpoint, Pending};
+use crate::dedicated::Dedicated;
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::resp::Value;
 use crate::retry::Budget;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 /// A node and the connections to it.
 #[derive(Debug)]
 pub(crate) struct Node {
-    name: Arc<str>,
+    endpoint: Endpoint,
     connections: Box<[Connection]>,
     turn: AtomicUsize,
     budget: Budget,
-    config: Arc<Config>,
+    /// Connections beside the shared ones.
+    dedicated: Arc<Dedicated>,
+    errors: AtomicU64,
+    retries: AtomicU64,
 }
 
 impl Node {
     /// Starts connecting, in tasks of the current runtime.
     pub(crate) fn spawn(name: Arc<str>, target: &Target, config: &Arc<Config>, events: &Events) -> Node {
         let connect = |_| Connection::spawn(Arc::clone(&name), target.clone(), Arc::clone(config), events.clone());
+        let endpoint = Endpoint {
+            name: Arc::clone(&name),
+            target: target.clone(),
+            config: Arc::clone(config),
+        };
         Node {
             connections: (0..config.connections_per_node).map(connect).collect(),
             turn: AtomicUsize::new(0),
             budget: Budget::new(),
-            config: Arc::clone(config),
-            name,
+            errors: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            dedicated: Arc::new(Dedicated::new(endpoint.clone())),
+            endpoint,
         }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
+        &self.endpoint.name
+    }
+
+    /// How to connect to it.
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// Connections that one caller at a time has.
+    pub(crate) fn dedicated(&self) -> &Arc<Dedicated> {
+        &self.dedicated
+    }
+
+    pub(crate) fn target(&self) -> &Target {
+        &self.endpoint.target
+    }
+
+    pub(crate) fn config(&self) -> &Arc<Config> {
+        &self.endpoint.config
     }
 
     /// Its connections, for their figures.
     pub(crate) fn connections(&self) -> &[Connection] {
         &self.connections
+    }
+
+    /// The figures of its connections together.
+    pub(crate) fn counts(&self) -> Counts {
+        self.connections.iter().fold(Counts::default(), |sum, connection| {
+            let counts = connection.counts();
+            Counts {
+                calls: sum.calls + counts.calls,
+                timeouts: sum.timeouts + counts.timeouts,
+                connects: sum.connects + counts.connects,
+                losses: sum.losses + counts.losses,
+                bytes_in: sum.bytes_in + counts.bytes_in,
+                bytes_out: sum.bytes_out + counts.bytes_out,
+            }
+        })
+    }
+
+    /// How many calls wait for a reply.
+    pub(crate) fn pending(&self) -> usize {
+        self.connections.iter().map(Connection::pending).sum()
+    }
+
+    /// The running mean of what calls took on its slowest connection, in microseconds.
+    pub(crate) fn latency_us(&self) -> u64 {
+        self.connections.iter().map(Connection::latency_us).max().unwrap_or(0)
+    }
+
+    /// Calls that failed, server's errors aside.
+    pub(crate) fn errors(&self) -> u64 {
+        self.errors.load(Ordering::Relaxed)
+    }
+
+    /// Calls that were made again.
+    pub(crate) fn retries(&self) -> u64 {
+        self.retries.load(Ordering::Relaxed)
     }
 
     /// The connection whose turn it is.
@@ -61,38 +125,65 @@ impl Node {
         let mut result = self.attempt(request, timeout).await;
         let began = match &result {
             Ok(_) => {
-                self.budget.earn();
+                self.earn();
                 return result;
             }
             Err(_) => Instant::now(),
         };
-        let mut wait_at_most = self.config.backoff_min;
-        for _ in 0..self.config.max_retries {
+        let mut wait_at_most = self.config().backoff_min;
+        for _ in 0..self.config().max_retries {
             let Err(error) = &result else { break };
-            if !may_try_again(error, request.access()) || !self.budget.spend() {
+            if !may_try_again(error, request.access()) || !self.spend() {
                 break;
             }
             tokio::time::sleep(wait_at_most.mul_f64(fastrand::f64())).await;
-            wait_at_most = wait_at_most.saturating_mul(2).min(self.config.backoff_max);
+            wait_at_most = wait_at_most.saturating_mul(2).min(self.config().backoff_max);
             let left = timeout.saturating_sub(began.elapsed());
             if left.is_zero() {
                 break;
             }
             result = self.attempt(request, left).await;
         }
+        if result.is_err() {
+            self.count_error();
+        }
         result
     }
 
+    /// A call succeeded: it pays a part of a retry.
     #[inline]
-    async fn attempt(&self, request: &impl Request, timeout: Duration) -> Result<Value> {
+    pub(crate) fn earn(&self) {
+        self.budget.earn();
+    }
+
+    /// Whether there is enough for a retry, which is paid for then.
+    pub(crate) fn spend(&self) -> bool {
+        let paid = self.budget.spend();
+        self.retries.fetch_add(u64::from(paid), Ordering::Relaxed);
+        paid
+    }
+
+    /// A call failed that was made with [`attempt`](Node::attempt).
+    pub(crate) fn count_error(&self) {
+        self.errors.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Sends a request once.
+    #[inline]
+    pub(crate) fn attempt(&self, request: &impl Request, timeout: Duration) -> Pending<'_> {
         self.connection()
             .call(request.replies(), timeout, |out| request.encode(out))
-            .await
+    }
+
+    /// Sends a request once, on the connection on which all with the same `pin` go: what is sent there later is executed
+    /// later.
+    pub(crate) fn attempt_pinned(&self, pin: usize, request: &impl Request, timeout: Duration) -> Pending<'_> {
+        self.connections[pin % self.connections.len()].call(request.replies(), timeout, |out| request.encode(out))
     }
 }
 
 /// Whether trying again can do no harm, and may help.
-fn may_try_again(error: &Error, access: Access) -> bool {
+pub(crate) fn may_try_again(error: &Error, access: Access) -> bool {
     match error {
         Error::Connect { .. } => true,
         Error::Lost { .. } | Error::Protocol { .. } => access == Access::Read,

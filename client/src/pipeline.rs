@@ -8,7 +8,7 @@ use crate::error::{Error, Result, ServerError};
 use crate::resp::{Encoder, FromValue, Value};
 use std::ops::Range;
 
-pub(crate) use send::Transacted;
+pub(crate) use send::{Transacted, join_all};
 
 /// The most commands that go into a pipeline.
 const MAX_COMMANDS: usize = 65_536;

@@ -87,7 +87,7 @@ impl Server {
         let mut failures = String::new();
         // Another process may take the port between the look and the start, so try a few.
         for _ in 0..5 {
-            match Self::try_start(kind, launch) {
+            match Self::try_start(kind, launch, free_port()) {
                 Ok(server) => return server,
                 Err(why) => failures.push_str(&why),
             }
@@ -95,10 +95,21 @@ impl Server {
         panic!("{kind:?} does not start with {launch:?}:\n{failures}");
     }
 
-    fn try_start(kind: Kind, launch: &Launch<'_>) -> Result<Self, String> {
+    /// Starts the server under test on a port of the caller's choice: one that comes back after it was killed.
+    ///
+    /// # Panics
+    /// If it does not start; the message has its output.
+    pub fn larder_at(port: u16, args: &[&str]) -> Self {
+        let launch = Launch {
+            args,
+            ..Launch::default()
+        };
+        Self::try_start(Kind::Larder, &launch, port).unwrap_or_else(|failure| panic!("{failure}"))
+    }
+
+    fn try_start(kind: Kind, launch: &Launch<'_>, port: u16) -> Result<Self, String> {
         let program = program(kind)?;
         let dir = TempDir::with_prefix("larder-test-").map_err(|error| format!("no temp dir: {error}"))?;
-        let port = free_port();
         let log_path = dir.path().join("output");
         let log = File::create(&log_path).map_err(|error| format!("{}: {error}", log_path.display()))?;
         let both = log.try_clone().map_err(|error| error.to_string())?;

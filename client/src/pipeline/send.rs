@@ -54,6 +54,18 @@ impl Request for Part<'_> {
         }
     }
 
+    fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8])) {
+        let mut keys_of = |command| {
+            self.pipeline
+                .keys_of(command)
+                .for_each(|key| visit(self.pipeline.key(key)))
+        };
+        match &self.commands {
+            Some(commands) => commands.iter().for_each(|&command| keys_of(command)),
+            None => (0..self.pipeline.len()).for_each(keys_of),
+        }
+    }
+
     fn replies(&self) -> u32 {
         self.len() as u32
     }
@@ -257,7 +269,7 @@ impl Pipeline {
 }
 
 /// Waits for all, side by side; the results in order.
-async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
+pub(crate) async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Output> {
     let mut running: Vec<_> = futures.map(|future| Some(Box::pin(future))).collect();
     let mut outputs: Vec<_> = running.iter().map(|_| None).collect();
     std::future::poll_fn(|cx| {

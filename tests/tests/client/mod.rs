@@ -5,6 +5,7 @@ mod commands;
 mod dedicated;
 mod examples;
 mod pipelines;
+mod pool;
 mod pubsub;
 mod scans;
 mod tls;

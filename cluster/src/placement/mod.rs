@@ -1,0 +1,226 @@
+//! Which node of a pool owns a slot: a function of the members' names and weights alone, the same in every client.
+
+mod race;
+
+use std::collections::HashSet;
+
+use crate::slot::{SLOTS, Slot, slot_of};
+use race::{Racer, race};
+
+/// The most members that a table takes.
+pub const MAX_MEMBERS: usize = 1000;
+/// The longest name, in bytes.
+pub const MAX_NAME_BYTES: usize = 255;
+/// The largest weight; the smallest is 1.
+pub const MAX_WEIGHT: u32 = 1_000_000;
+
+/// A node as placement sees it.
+///
+/// Placement follows the name and not the address, so that a node keeps its keys when it moves to another machine.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Member {
+    /// What tells it from the others: 1 to [`MAX_NAME_BYTES`] bytes, compared byte by byte.
+    pub name: String,
+    /// How many keys it gets in proportion to the others: 1 to [`MAX_WEIGHT`]. Only ratios matter, as nearly as
+    /// 16,384 slots can be divided.
+    pub weight: u32,
+}
+
+impl Member {
+    /// A member with this name and weight; [`Table::new`] checks them.
+    pub fn new(name: impl Into<String>, weight: u32) -> Self {
+        Self {
+            name: name.into(),
+            weight,
+        }
+    }
+}
+
+/// Why there is no table for a list of members.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PlacementError {
+    /// The list is empty.
+    #[error("no members: placement needs at least one")]
+    NoMembers,
+    /// The list is longer than [`MAX_MEMBERS`].
+    #[error("{count} members: placement takes at most {MAX_MEMBERS}")]
+    TooManyMembers {
+        /// How many there are.
+        count: usize,
+    },
+    /// A name is empty.
+    #[error("member {index} has an empty name: give it one of 1 to {MAX_NAME_BYTES} bytes")]
+    EmptyName {
+        /// Its place in the list, from 0.
+        index: usize,
+    },
+    /// A name is longer than [`MAX_NAME_BYTES`].
+    #[error("the name of member {index} has {bytes} bytes: the most are {MAX_NAME_BYTES}")]
+    LongName {
+        /// Its place in the list, from 0.
+        index: usize,
+        /// How long the name is.
+        bytes: usize,
+    },
+    /// Two members have the same name.
+    #[error("two members are named {name:?}: names must differ, as they decide who owns what")]
+    DuplicateName {
+        /// Their name.
+        name: String,
+    },
+    /// A weight is 0 or above [`MAX_WEIGHT`].
+    #[error("member {name:?} has weight {weight}: weights are 1 to {MAX_WEIGHT}")]
+    Weight {
+        /// The member's name.
+        name: String,
+        /// Its weight.
+        weight: u32,
+    },
+}
+
+/// Which member owns each slot, and who would come next.
+///
+/// Members are named by their index in the list that the table was made from; the list's order decides nothing else.
+#[derive(Clone, Debug)]
+pub struct Table {
+    members: Box<[Member]>,
+    racers: Box<[Racer]>,
+    /// For each slot, its owner's index.
+    owners: Box<[u16]>,
+}
+
+impl Table {
+    /// Places all slots on `members`.
+    ///
+    /// # Errors
+    /// If there are none or more than [`MAX_MEMBERS`], or a name or a weight is not as [`Member`] says.
+    pub fn new(members: &[Member]) -> Result<Self, PlacementError> {
+        check(members)?;
+        let racers: Box<[_]> = members.iter().map(Racer::new).collect();
+        let owners = race(&racers, members);
+        Ok(Self {
+            members: members.into(),
+            racers,
+            owners,
+        })
+    }
+
+    /// The members, in the order in which they were given.
+    pub fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The index of the member that owns `slot`.
+    #[inline]
+    pub fn owner(&self, slot: Slot) -> usize {
+        usize::from(self.owners[slot.index()])
+    }
+
+    /// The index of the member that owns `key`.
+    #[inline]
+    pub fn owner_of(&self, key: &[u8]) -> usize {
+        self.owner(slot_of(key))
+    }
+
+    /// All members' indices, each once, in the order in which `slot` prefers them: its owner, then who would take the
+    /// slot if those before were gone.
+    ///
+    /// Lazy, without allocation: each step takes time proportional to the number of members.
+    pub fn ranking(&self, slot: Slot) -> Ranking<'_> {
+        Ranking {
+            racers: &self.racers,
+            slot,
+            owner: self.owners[slot.index()],
+            last: None,
+            left: self.racers.len(),
+        }
+    }
+
+    /// How many slots each member owns.
+    pub fn loads(&self) -> Vec<u32> {
+        let mut loads = vec![0; self.members.len()];
+        for owner in &self.owners {
+            loads[usize::from(*owner)] += 1;
+        }
+        loads
+    }
+
+    /// How many of the [`SLOTS`] slots have owners of different names in `before` and `after`: what would move.
+    pub fn moved(before: &Self, after: &Self) -> usize {
+        Slot::all()
+            .filter(|slot| before.owner_name(*slot) != after.owner_name(*slot))
+            .count()
+    }
+
+    /// The name of the member that owns `slot`.
+    pub fn owner_name(&self, slot: Slot) -> &str {
+        &self.members[self.owner(slot)].name
+    }
+}
+
+fn check(members: &[Member]) -> Result<(), PlacementError> {
+    match members.len() {
+        0 => return Err(PlacementError::NoMembers),
+        count if count > MAX_MEMBERS => return Err(PlacementError::TooManyMembers { count }),
+        _ => {}
+    }
+    let mut names = HashSet::new();
+    for (index, member) in members.iter().enumerate() {
+        let Member { name, weight } = member;
+        match name.len() {
+            0 => return Err(PlacementError::EmptyName { index }),
+            bytes if bytes > MAX_NAME_BYTES => return Err(PlacementError::LongName { index, bytes }),
+            _ => {}
+        }
+        if !names.insert(name.as_str()) {
+            return Err(PlacementError::DuplicateName { name: name.clone() });
+        }
+        if !(1..=MAX_WEIGHT).contains(weight) {
+            return Err(PlacementError::Weight {
+                name: name.clone(),
+                weight: *weight,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The members in the order in which a slot prefers them; made by [`Table::ranking`].
+#[derive(Clone, Debug)]
+pub struct Ranking<'a> {
+    racers: &'a [Racer],
+    slot: Slot,
+    owner: u16,
+    /// The arrival that was handed out last; `None` before those behind the owner.
+    last: Option<race::Arrival>,
+    left: usize,
+}
+
+impl Iterator for Ranking<'_> {
+    type Item = usize;
+
+    fn next(&mut self) -> Option<usize> {
+        if self.left == self.racers.len() {
+            self.left -= 1;
+            return Some(usize::from(self.owner));
+        }
+        let next = race::next_after(self.racers, self.slot, self.last, Some(self.owner))?;
+        self.last = Some(next);
+        self.left -= 1;
+        Some(next.racer())
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.left, Some(self.left))
+    }
+}
+
+impl ExactSizeIterator for Ranking<'_> {}
+
+impl std::iter::FusedIterator for Ranking<'_> {}
+
+const _: () = assert!(MAX_MEMBERS <= u16::MAX as usize && SLOTS.is_power_of_two());
+
+#[cfg(test)]
+mod tests;
