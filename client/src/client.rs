@@ -9,9 +9,11 @@ use crate::events::{Event, Events};
 use crate::node::Node;
 use crate::pool::{Options, Pool, PoolNode};
 use crate::resp::Value;
+use crate::stats;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::broadcast;
+use tracing::Instrument;
 
 /// Where commands go.
 #[derive(Debug)]
@@ -27,6 +29,14 @@ pub(crate) struct Core {
     events: Events,
 }
 
+impl Core {
+    fn start(backend: Backend, events: Events) -> Arc<Core> {
+        let core = Arc::new(Core { backend, events });
+        tokio::spawn(stats::publish(Arc::downgrade(&core)));
+        core
+    }
+}
+
 /// A client of one node or of a pool of nodes. Cheap to clone; clones share connections.
 ///
 /// Calls that are made at the same time share a connection and go out together. A call that is dropped, by a
@@ -35,6 +45,8 @@ pub(crate) struct Core {
 pub struct Client {
     pub(crate) core: Arc<Core>,
     pub(crate) timeout: Duration,
+    /// Reads of hot keys may go to copies.
+    hot: bool,
 }
 
 impl Client {
@@ -63,12 +75,11 @@ impl Client {
         let config = Arc::new(config);
         let events = Events::new();
         let name: Arc<str> = target.address.to_string().into();
+        let node = Node::spawn(name, &target, &config, &events);
         Ok(Client {
             timeout: config.response_timeout,
-            core: Arc::new(Core {
-                backend: Backend::One(Node::spawn(name, &target, &config, &events)),
-                events,
-            }),
+            hot: false,
+            core: Core::start(Backend::One(node), events),
         })
     }
 
@@ -96,12 +107,12 @@ impl Client {
 
     pub(crate) fn of_pool(nodes: Vec<PoolNode>, options: Options) -> Result<Client> {
         let events = Events::new();
+        let (timeout, hot) = (options.config.response_timeout, options.hot);
+        let pool = Pool::spawn(nodes, options, &events)?;
         Ok(Client {
-            timeout: options.config.response_timeout,
-            core: Arc::new(Core {
-                backend: Backend::Pool(Pool::spawn(nodes, options, &events)?),
-                events,
-            }),
+            timeout,
+            hot,
+            core: Core::start(Backend::Pool(pool), events),
         })
     }
 
@@ -186,6 +197,22 @@ impl Client {
         }
     }
 
+    /// A client that shares all with this one, but whose [`get`](Client::get) of a hot key may read a copy of it on another node
+    /// than its own. So a key that is read too often for one node is spread over several; what is read may be up to a second
+    /// old, except that this client sees its own writes. Not for locks and sessions. See `docs/pool.md`.
+    ///
+    /// With a client of one node this changes nothing.
+    #[must_use]
+    pub fn hot(&self) -> Client {
+        if let Backend::Pool(pool) = &self.core.backend {
+            pool.use_hot_keys();
+        }
+        Client {
+            hot: true,
+            ..self.clone()
+        }
+    }
+
     /// What happens to the connections from now on. A listener that is over 256 events behind misses some.
     #[must_use]
     pub fn events(&self) -> broadcast::Receiver<Event> {
@@ -195,9 +222,23 @@ impl Client {
     /// Sends a request where it belongs and waits for the reply; a server's error is an error.
     #[inline]
     pub(crate) async fn run(&self, request: &impl Request) -> Result<Value> {
+        // With nobody listening this is one load.
+        if tracing::enabled!(tracing::Level::TRACE) {
+            let span = tracing::trace_span!("larder call", command = %request.name(), error = tracing::field::Empty);
+            let result = Box::pin(self.send(request)).instrument(span.clone()).await;
+            if let Err(error) = &result {
+                span.record("error", tracing::field::display(error));
+            }
+            return result;
+        }
+        self.send(request).await
+    }
+
+    #[inline]
+    async fn send(&self, request: &impl Request) -> Result<Value> {
         let value = match &self.core.backend {
             Backend::One(node) => node.call(request, self.timeout).await?,
-            Backend::Pool(pool) => pool.run(request, self.timeout).await?,
+            Backend::Pool(pool) => pool.run(request, self.timeout, self.hot).await?,
         };
         Ok(value.into_result()?)
     }

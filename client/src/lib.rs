@@ -75,6 +75,7 @@ mod query;
 mod resp;
 mod retry;
 mod scan;
+mod stats;
 mod transaction;
 
 pub use client::Client;
@@ -84,8 +85,9 @@ pub use config::{Address, Config, DEFAULT_PORT, Target};
 pub use error::{DecodeError, Error, Result, ServerError};
 pub use events::Event;
 pub use pipeline::Pipeline;
-pub use pool::{GutterConfig, HealthConfig, Placement, PoolBuilder, PoolNode, Reason};
+pub use pool::{GutterConfig, HealthConfig, HotKeyRules, Placement, PoolBuilder, PoolNode, Reason};
 pub use pubsub::{Delivery, Message, Subscription};
 pub use resp::{Encoder, FromValue, ToArgs, Value};
 pub use scan::{Scan, ScanOptions};
+pub use stats::{HotKeyStats, NodeState, NodeStats, Stats};
 pub use transaction::Transaction;

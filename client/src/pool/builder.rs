@@ -1,10 +1,12 @@
 //! How a pool is described.
 
 use super::config::Options;
-use super::{GutterConfig, HealthConfig, Placement, PoolNode};
+use super::source::Source;
+use super::{GutterConfig, HealthConfig, HotKeyRules, Placement, PoolNode};
 use crate::client::Client;
 use crate::config::Config;
 use crate::error::Result;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Describes a pool of nodes.
@@ -82,14 +84,56 @@ impl PoolBuilder {
         self
     }
 
+    /// All `get` calls of the client may read copies of hot keys, which can be up to a second old; see `docs/pool.md`. Without
+    /// this only those of [`Client::hot`](crate::Client::hot) do.
+    pub fn hot_keys(mut self) -> PoolBuilder {
+        self.options.hot = true;
+        self
+    }
+
+    /// When a key is hot.
+    pub fn hot_key_rules(mut self, rules: HotKeyRules) -> PoolBuilder {
+        self.options.hot_rules = rules;
+        self
+    }
+
+    /// A read of a copy of a hot key that takes longer than 19 of 20 others is sent to a second holder as well, for at most one
+    /// in 20 such reads; the first answer counts. Off by default.
+    pub fn hedge_reads(mut self) -> PoolBuilder {
+        self.options.hedge = true;
+        self
+    }
+
+    /// Takes the nodes from a file, and looks for changes of it that often. Each line is a node, `name address weight`
+    /// (see [`PoolNode`]); empty lines and what follows a `#` do not count. A file that cannot be read or understood leaves
+    /// the pool as it is, and is told as [`Event::MembershipRefused`](crate::Event::MembershipRefused). Write it beside, then
+    /// rename it, so that no half of it is read.
+    pub fn members_from_file(mut self, path: impl Into<PathBuf>, every: Duration) -> PoolBuilder {
+        let path = path.into();
+        self.options.source = Some(Source::File { path, every });
+        self
+    }
+
+    /// Takes the nodes from the A and AAAA records of a DNS name, which is looked up that often. Nodes are named after their
+    /// addresses, `10.0.0.1:6379`, and have weight 1. A look-up that fails or finds nothing leaves the pool as it is.
+    pub fn members_from_dns(mut self, host: impl Into<String>, port: u16, every: Duration) -> PoolBuilder {
+        let host = host.into();
+        self.options.source = Some(Source::Dns { host, port, every });
+        self
+    }
+
     /// The client. Returns at once; the first calls wait for the connections.
     ///
     /// # Errors
-    /// [`Error::Usage`](crate::Error::Usage) if there is no node, two have the same name, or a setting makes no sense.
+    /// [`Error::Usage`](crate::Error::Usage) if there is no node, two have the same name, a setting makes no sense, or the
+    /// file or name that has the nodes cannot be read. That is waited for: a DNS name takes as long as its first look-up.
     ///
     /// # Panics
     /// Outside of a tokio runtime with time and I/O enabled.
-    pub fn build(self) -> Result<Client> {
+    pub fn build(mut self) -> Result<Client> {
+        if let Some(source) = &self.options.source {
+            self.nodes.extend(source.first()?);
+        }
         Client::of_pool(self.nodes, self.options)
     }
 }

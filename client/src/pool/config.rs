@@ -1,8 +1,10 @@
 //! What a pool consists of, and how it behaves.
 
 use super::HealthConfig;
+use super::source::Source;
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
+use larder_cluster::hotkeys::Rules;
 use larder_cluster::placement::Member as Placed;
 use std::str::FromStr;
 use std::time::Duration;
@@ -104,6 +106,11 @@ pub(crate) struct Options {
     pub(crate) health: HealthConfig,
     pub(crate) gutter: GutterConfig,
     pub(crate) handover: Duration,
+    /// Whether reads of hot keys may go to copies, of all handles.
+    pub(crate) hot: bool,
+    pub(crate) hot_rules: Rules,
+    pub(crate) hedge: bool,
+    pub(crate) source: Option<Source>,
 }
 
 impl Default for Options {
@@ -118,6 +125,10 @@ impl Default for Options {
             health: HealthConfig::default(),
             gutter: GutterConfig::default(),
             handover: Duration::from_secs(60),
+            hot: false,
+            hot_rules: Rules::default(),
+            hedge: false,
+            source: None,
         }
     }
 }

@@ -201,7 +201,11 @@ impl Pool {
             let left = deadline.saturating_duration_since(Instant::now());
             let allowed = if many.name == "MGET" { left / 2 } else { left };
             let timing = member.start_timing();
-            let error = match member.node.attempt(&request, allowed).await {
+            let result = member.node.attempt(&request, allowed).await;
+            if many.access == Access::Write && self.counts_hot_keys() {
+                self.written(&request).await;
+            }
+            let error = match result {
                 Ok(value) => {
                     member.succeeded(timing);
                     if many.access == Access::Write && self.view.load().version != view.version {
@@ -241,7 +245,7 @@ impl Pool {
         let picks = vec![pick];
         let request = many.part(many.alone, &picks);
         let left = deadline.saturating_duration_since(Instant::now());
-        let value = self.run(&request, left).await?;
+        let value = self.run(&request, left, false).await?;
         // MGET has nil for what is no string.
         let value = match value {
             Value::Error(error) if many.alone == "GET" && error.code() == "WRONGTYPE" => Value::Nil,

@@ -8,6 +8,7 @@
 //!                   |-- handover.rs  a new owner is filled from the one before
 //!                   +-- missed.rs    what a node missed, what of its content is not believed
 //!
+//!   hot.rs      copies of keys that are read too often for one node
 //!   member.rs   a node: its mode, its log      keeper.rs      brings one that is out back
 //!   health.rs   when a node is out             watch.rs       looks at all of them, four times a second
 //!   view.rs     one membership                 membership.rs  changes it; source.rs has lists from files and DNS
@@ -18,15 +19,18 @@
 mod builder;
 mod config;
 mod detour;
+mod figures;
 mod gutter;
 mod handover;
 mod health;
+mod hot;
 mod keeper;
 mod member;
 mod membership;
 mod methods;
 mod missed;
 mod request;
+mod source;
 mod split;
 mod view;
 mod watch;
@@ -35,6 +39,7 @@ pub use builder::PoolBuilder;
 pub(crate) use config::Options;
 pub use config::{GutterConfig, Placement, PoolNode};
 pub use health::{HealthConfig, Reason};
+pub use larder_cluster::hotkeys::Rules as HotKeyRules;
 
 use crate::command::{Access, Request};
 use crate::error::{Error, Result};
@@ -42,9 +47,11 @@ use crate::events::Events;
 use crate::node::Node;
 use crate::resp::Value;
 use arc_swap::ArcSwap;
+use hot::Hot;
 use larder_cluster::slot::Slot;
 use member::{Member, Shared};
 use membership::Ledger;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use view::{Spot, View};
@@ -61,11 +68,15 @@ pub(crate) struct Pool {
     ledger: Mutex<Ledger>,
     /// Counts, per stripe, the writes to keys that are being handed over.
     writes: Box<[Mutex<u64>]>,
+    hot: Hot,
+    uses_hot: AtomicBool,
 }
 
 /// Where a request goes.
 struct Route {
     member: Arc<Member>,
+    /// Its number.
+    place: usize,
     /// Which membership said so.
     version: u64,
     /// Whether there is nothing to mind there.
@@ -95,15 +106,27 @@ impl Pool {
         let mut ledger = Ledger::default();
         let config = Arc::new(options.config.clone());
         let view = ledger.first(nodes, options.placement, &config, &shared)?;
+        let hot = Hot::new(options.hot_rules, options.hedge);
+        let uses_hot = AtomicBool::new(options.hot);
         let pool = Arc::new(Pool {
             view: ArcSwap::from_pointee(view),
             shared,
             options,
             ledger: Mutex::new(ledger),
             writes: (0..STRIPES).map(|_| Mutex::new(0)).collect(),
+            hot,
+            uses_hot,
         });
         tokio::spawn(watch::watch(Arc::downgrade(&pool)));
+        if let Some(source) = &pool.options.source {
+            tokio::spawn(source::follow(source.clone(), Arc::downgrade(&pool)));
+        }
         Ok(pool)
+    }
+
+    /// From now on the reads of some handle of the client may go to copies of hot keys, so writes must look after them.
+    pub(crate) fn use_hot_keys(&self) {
+        self.uses_hot.store(true, Ordering::Relaxed);
     }
 
     /// How many nodes there are.
@@ -118,11 +141,36 @@ impl Pool {
         self.view.load().places.owner(spot.slot, key)
     }
 
-    /// Sends a request to the owner of its keys and waits for the reply, for at most `timeout` all in all.
+    /// Sends a request to the owner of its keys and waits for the reply, for at most `timeout` all in all. With `hot` a read
+    /// of a hot key may go to a copy.
     #[inline]
-    pub(crate) async fn run(&self, request: &impl Request, timeout: Duration) -> Result<Value> {
-        let route = self.route(request)?;
+    pub(crate) async fn run(&self, request: &impl Request, timeout: Duration, hot: bool) -> Result<Value> {
         let began = Instant::now();
+        let route = self.route(request)?;
+        if hot
+            && request.is_get()
+            && let Some(key) = request.key().and_then(|key| self.hot.read(route.place, key))
+            && let Some(value) = Box::pin(self.get_hot(&key, timeout)).await
+        {
+            return Ok(value);
+        }
+        let result = self.send(route, request, began, timeout).await;
+        if request.access() == Access::Write && self.counts_hot_keys() {
+            self.written(request).await;
+        }
+        result
+    }
+
+    /// Whatever became of a write: copies of its keys are not what they should be.
+    async fn written(&self, request: &impl Request) {
+        let hot = self.hot.written(request);
+        if !hot.is_empty() {
+            Box::pin(self.delete_copies(hot)).await;
+        }
+    }
+
+    #[inline]
+    async fn send(&self, route: Route, request: &impl Request, began: Instant, timeout: Duration) -> Result<Value> {
         let failed = if route.plain {
             // A read that its owner does not answer leaves time to ask elsewhere.
             let allowed = if request.is_get() { timeout / 2 } else { timeout };
@@ -169,17 +217,18 @@ impl Pool {
         if !member.serves() {
             return Err(member.unavailable());
         }
-        match member.node.attempt(request, timeout).await {
-            Ok(value) => {
-                member.succeeded(None);
-                Ok(value)
-            }
+        let result = member.node.attempt(request, timeout).await;
+        match &result {
+            Ok(_) => member.succeeded(None),
             Err(error) => {
-                member.failed(&error);
-                self.note_missed(member, request, &error);
-                Err(error)
+                member.failed(error);
+                self.note_missed(member, request, error);
             }
         }
+        if request.access() == Access::Write && self.counts_hot_keys() {
+            self.written(request).await;
+        }
+        result
     }
 
     /// Where a request goes.
@@ -206,6 +255,7 @@ impl Pool {
                 Ok(Route {
                     plain: member.is_plain() && view.before.is_empty(),
                     member: Arc::clone(member),
+                    place,
                     version: view.version,
                 })
             }
@@ -221,6 +271,7 @@ impl Pool {
         let serving = (0..count).map(nth).find(|member| member.serves());
         Route {
             member: Arc::clone(serving.unwrap_or(&view.members[start])),
+            place: start,
             version: view.version,
             plain: true,
         }

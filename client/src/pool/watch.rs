@@ -31,6 +31,9 @@ impl Pool {
         if window {
             self.drain_slow();
         }
+        if self.counts_hot_keys() {
+            self.hot.tick(&view, &self.shared);
+        }
         self.end_handovers();
     }
 

@@ -5,6 +5,7 @@ mod blocking;
 mod commands;
 mod connection;
 mod dedicated;
+mod examples;
 mod faults;
 mod harness;
 mod pipelines;
