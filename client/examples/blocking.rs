@@ -4,8 +4,11 @@ use larder_client::ScanOptions;
 use larder_client::blocking::Client;
 
 fn main() -> larder_client::Result<()> {
-    let url = std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string());
-    let cache = Client::connect(&url)?;
+    run(&std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string()))
+}
+
+pub fn run(url: &str) -> larder_client::Result<()> {
+    let cache = Client::connect(url)?;
 
     cache.set("greeting", "hello")?;
     let greeting: Option<String> = cache.get("greeting")?;

@@ -3,10 +3,13 @@
 
 use larder_client::{Client, ServerError};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> larder_client::Result<()> {
-    let url = std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string());
-    let cache = Client::connect(&url)?;
+    run(&std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string())).await
+}
+
+pub async fn run(url: &str) -> larder_client::Result<()> {
+    let cache = Client::connect(url)?;
 
     // One round trip. An error stays in its place, if the type has a place for it.
     let mut pipe = cache.pipeline();

@@ -2,10 +2,13 @@
 
 use larder_client::{Client, Delivery};
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> larder_client::Result<()> {
-    let url = std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string());
-    let client = Client::connect(&url)?;
+    run(&std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string())).await
+}
+
+pub async fn run(url: &str) -> larder_client::Result<()> {
+    let client = Client::connect(url)?;
 
     // A connection of its own, made anew if it breaks. It is also a `futures_core::Stream`.
     let mut news = client.psubscribe("news:*").await?;

@@ -4,11 +4,14 @@ use larder_client::{Client, SetOptions, cmd};
 use std::collections::HashMap;
 use std::time::Duration;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> larder_client::Result<()> {
-    let url = std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string());
+    run(&std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string())).await
+}
+
+pub async fn run(url: &str) -> larder_client::Result<()> {
     // Returns at once; the first call waits for the connection. Clone it wherever it is needed.
-    let cache = Client::connect(&url)?;
+    let cache = Client::connect(url)?;
 
     cache.set("greeting", "hello").await?;
     let greeting: Option<String> = cache.get("greeting").await?;

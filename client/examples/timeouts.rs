@@ -4,13 +4,16 @@
 use larder_client::{Client, Config, Error};
 use std::time::Duration;
 
-#[tokio::main]
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> larder_client::Result<()> {
-    let url = std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string());
+    run(&std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string())).await
+}
+
+pub async fn run(url: &str) -> larder_client::Result<()> {
     let mut config = Config::default();
     config.response_timeout = Duration::from_millis(500);
     config.client_name = Some("example".to_string());
-    let cache = Client::connect_with(&url, config)?;
+    let cache = Client::connect_with(url, config)?;
 
     // Shares the connection, but gives up earlier.
     let hasty = cache.with_timeout(Duration::from_millis(20));

@@ -6,7 +6,7 @@ use crate::connection::{Connection, Counts, Endpoint, Pending};
 use crate::dedicated::Dedicated;
 use crate::error::{Error, Result};
 use crate::events::Events;
-use crate::resp::Value;
+use crate::resp::{Encoder, Value};
 use crate::retry::Budget;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -122,14 +122,14 @@ impl Node {
     /// # Errors
     /// As [`Connection::call`]; a server's error is a value.
     pub(crate) async fn call(&self, request: &impl Request, timeout: Duration) -> Result<Value> {
-        let mut result = self.attempt(request, timeout).await;
-        let began = match &result {
-            Ok(_) => {
-                self.earn();
-                return result;
-            }
-            Err(_) => Instant::now(),
-        };
+        let encode = |out: &mut Encoder<'_>| request.encode(out);
+        let mut first = self.connection().ask(request.replies(), timeout, encode);
+        let mut result = (&mut first).await;
+        if result.is_ok() {
+            self.earn();
+            return result;
+        }
+        let (failed, before) = (Instant::now(), first.elapsed());
         let mut wait_at_most = self.config().backoff_min;
         for _ in 0..self.config().max_retries {
             let Err(error) = &result else { break };
@@ -138,7 +138,7 @@ impl Node {
             }
             tokio::time::sleep(wait_at_most.mul_f64(fastrand::f64())).await;
             wait_at_most = wait_at_most.saturating_mul(2).min(self.config().backoff_max);
-            let left = timeout.saturating_sub(began.elapsed());
+            let left = timeout.saturating_sub(before + failed.elapsed());
             if left.is_zero() {
                 break;
             }

@@ -24,6 +24,11 @@ impl Backoff {
         ceiling.mul_f64(random.clamp(0.0, 1.0))
     }
 
+    /// Whether a connection that lasted so long made up for the longest wait that may come next.
+    pub(crate) fn was_worth_it(&self, lasted: Duration) -> bool {
+        lasted >= self.ceiling
+    }
+
     /// Begins anew, after a success.
     pub(crate) fn reset(&mut self) {
         self.ceiling = self.min;
@@ -42,5 +47,7 @@ mod tests {
         assert_eq!(backoff.next(0.0), Duration::ZERO);
         backoff.reset();
         assert_eq!(backoff.next(0.5), Duration::from_millis(5));
+        assert!(backoff.was_worth_it(Duration::from_millis(20)));
+        assert!(!backoff.was_worth_it(Duration::from_millis(19)));
     }
 }

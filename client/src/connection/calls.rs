@@ -34,6 +34,10 @@ enum State {
     Done(Result<Value>),
 }
 
+/// What a call that was given up has left.
+#[derive(Debug)]
+pub(crate) struct Leftover(#[expect(dead_code, reason = "it is only there to be dropped later")] State);
+
 #[derive(Debug)]
 struct Slot {
     generation: u32,
@@ -58,19 +62,27 @@ pub(crate) struct Order {
     pub(crate) deadline_us: u64,
 }
 
-/// Calls whose time was up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Expired {
-    pub(crate) calls: u64,
-    /// One of them was sent, and nothing at all was heard of the server since: the connection is dead.
-    pub(crate) silent: bool,
+/// What tells a dead connection from a slow one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Signs {
+    /// How much of all that was encoded has been given to the socket.
+    pub(crate) written: u64,
+    /// When the server was last heard of.
+    pub(crate) heard_us: u64,
+    /// When the socket last took the end of what it could not take at once.
+    pub(crate) caught_up_us: u64,
+    /// How long a server may be silent that owes a reply.
+    pub(crate) patience_us: u64,
 }
+
+/// How often the patience with a silent server is the patience with one that says much, but never what was asked.
+const TALKATIVE: u64 = 4;
 
 /// Why a call was not taken in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Busy(usize),
-    /// The arguments did not write as many as they had said.
+    /// The arguments did not write as many as they had said, or it asks for nothing.
     Miscounted,
 }
 
@@ -121,8 +133,12 @@ impl Calls {
     }
 
     /// Where what the driver has not taken begins, in all that was ever encoded.
-    fn taken(&self) -> u64 {
+    pub(crate) fn taken(&self) -> u64 {
         self.encoded - self.out.len() as u64
+    }
+
+    fn is_full(&self) -> bool {
+        self.order.len() >= self.max_calls || self.out.len() >= self.max_bytes
     }
 
     /// Takes a call in. What `encode` appends is the request; a panic of it leaves nothing behind.
@@ -130,10 +146,17 @@ impl Calls {
         &mut self,
         order: Order,
         encode: impl FnOnce(&mut Encoder<'_>),
+        waker: Option<Waker>,
     ) -> std::result::Result<Ticket, Refused> {
-        let full = self.order.len() >= self.max_calls || self.out.len() >= self.max_bytes;
-        if full {
-            return Err(Refused::Busy(self.order.len()));
+        if self.is_full() {
+            // Cutting looks at all of them, so it must be worth it.
+            if self.cuts * 8 < self.order.len() {
+                return Err(Refused::Busy(self.order.len()));
+            }
+            self.cut();
+            if self.is_full() {
+                return Err(Refused::Busy(self.order.len()));
+            }
         }
         let before = self.out.len();
         let mut rollback = Rollback {
@@ -142,7 +165,7 @@ impl Calls {
         };
         let mut encoder = Encoder::new(rollback.out);
         encode(&mut encoder);
-        if !encoder.is_balanced() {
+        if !encoder.is_balanced() || order.replies == 0 || rollback.out.len() == before {
             return Err(Refused::Miscounted);
         }
         rollback.to = None;
@@ -150,10 +173,10 @@ impl Calls {
         let begins = self.encoded;
         self.encoded += (self.out.len() - before) as u64;
         self.next_deadline_us = self.next_deadline_us.min(order.deadline_us);
-        Ok(self.occupy(order, begins))
+        Ok(self.occupy(order, begins, waker))
     }
 
-    fn occupy(&mut self, order: Order, begins: u64) -> Ticket {
+    fn occupy(&mut self, order: Order, begins: u64, waker: Option<Waker>) -> Ticket {
         let number = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: 0,
@@ -168,7 +191,7 @@ impl Calls {
             self.slots.len() as u32 - 1
         });
         let slot = &mut self.slots[number as usize];
-        slot.state = State::Waiting(None);
+        slot.state = State::Waiting(waker);
         slot.missing = order.replies;
         (slot.begins, slot.ends) = (begins, self.encoded);
         (slot.submitted_us, slot.deadline_us) = (order.now_us, order.deadline_us);
@@ -185,7 +208,7 @@ impl Calls {
             .filter(|slot| slot.generation == ticket.generation)
     }
 
-    /// The result of a call, once; until it is there `waker` is kept.
+    /// The result of a call, once; until it is there `waker` is kept, in place of the one before.
     pub(crate) fn poll(&mut self, ticket: Ticket, waker: &Waker) -> Poll<Result<Value>> {
         let Some(slot) = self.slot(ticket) else {
             return Poll::Ready(Err(Error::Closed));
@@ -210,23 +233,19 @@ impl Calls {
         }
     }
 
-    /// The caller has gone. What was not taken yet is not sent.
-    pub(crate) fn abandon(&mut self, ticket: Ticket) {
+    /// The caller has gone. What was not taken yet is not sent. What is returned is to be dropped without any lock:
+    /// a waker may be the last thing that keeps a task alive, and that task another call.
+    pub(crate) fn abandon(&mut self, ticket: Ticket) -> Option<Leftover> {
         let taken = self.taken();
-        let Some(slot) = self.slot(ticket) else { return };
-        match slot.state {
-            State::Done(_) => {
-                slot.state = State::Abandoned;
-                self.finish(ticket.slot);
-            }
-            State::Waiting(_) => {
-                slot.state = State::Abandoned;
-                if slot.begins >= taken {
-                    self.cuts += 1;
-                }
-            }
-            State::Free | State::Abandoned => {}
+        let slot = self.slot(ticket)?;
+        let state = std::mem::replace(&mut slot.state, State::Abandoned);
+        match state {
+            State::Done(_) => self.finish(ticket.slot),
+            State::Waiting(_) if slot.begins >= taken => self.cuts += 1,
+            State::Waiting(_) | State::Abandoned => {}
+            State::Free => slot.state = State::Free,
         }
+        Some(Leftover(state))
     }
 
     /// Frees the slot of a call that nobody waits for, if its replies have all come.
@@ -331,10 +350,10 @@ impl Calls {
         Ok(Some(took))
     }
 
-    /// Ends the calls whose time is up. `heard_us` is when the server was last heard of.
-    pub(crate) fn expire(&mut self, now_us: u64, heard_us: u64, wake: &mut Vec<Waker>) -> Expired {
+    /// Ends the calls whose time is up; how many.
+    pub(crate) fn expire(&mut self, now_us: u64, wake: &mut Vec<Waker>) -> u64 {
         let taken = self.taken();
-        let mut expired = Expired::default();
+        let mut expired = 0;
         let mut next = u64::MAX;
         for &number in &self.order {
             let slot = &mut self.slots[number as usize];
@@ -346,8 +365,7 @@ impl Calls {
                 continue;
             }
             let sent = slot.begins < taken;
-            expired.calls += 1;
-            expired.silent |= sent && heard_us <= slot.submitted_us;
+            expired += 1;
             self.cuts += usize::from(!sent);
             let error = Error::Timeout {
                 node: Arc::clone(&self.node),
@@ -358,6 +376,24 @@ impl Calls {
         }
         self.next_deadline_us = next;
         expired
+    }
+
+    /// When the connection must be taken for dead if no reply comes until then, in microseconds.
+    ///
+    /// It does not matter whether somebody waits for the reply that is due: callers may have less patience than the
+    /// connection, and a connection that is dead must be found out even if all of them have gone.
+    pub(crate) fn dead_at_us(&self, signs: Signs) -> u64 {
+        let Some(slot) = self.order.front().map(|&number| &self.slots[number as usize]) else {
+            return u64::MAX;
+        };
+        if slot.ends > signs.written {
+            return u64::MAX;
+        }
+        let asked_us = slot.submitted_us.max(signs.caught_up_us);
+        let silent_us = asked_us.max(signs.heard_us).saturating_add(signs.patience_us);
+        let late_us = asked_us.saturating_add(signs.patience_us.saturating_mul(TALKATIVE));
+        let late_us = late_us.max(slot.deadline_us.saturating_add(signs.patience_us));
+        slot.deadline_us.max(silent_us).min(late_us)
     }
 
     /// The connection broke when `written` bytes of all that was encoded had been given to the socket, and
@@ -372,29 +408,37 @@ impl Calls {
                 break;
             }
             self.order.pop_front();
-            slot.missing = 0;
-            match slot.state {
-                State::Waiting(_) => settle(slot, Err(error.clone()), wake),
-                State::Abandoned => self.finish(number),
-                State::Done(_) | State::Free => {}
-            }
+            self.fail(number, error, wake);
         }
         // What was written of a request that is lost must not be completed.
         let skipped = (keep_from - written) as usize;
         let mut out = unwritten.get(skipped..).unwrap_or_default().to_vec();
-        if skipped > unwritten.len() {
-            self.out.drain(..skipped - unwritten.len());
-        }
         out.append(&mut self.out);
         self.out = out;
+        // Requests that the driver had taken can be cut out again.
+        let unwanted = |number: &&u32| !matches!(self.slots[**number as usize].state, State::Waiting(_));
+        self.cuts = self.order.iter().filter(unwanted).count();
     }
 
-    /// Ends all calls with `error`; nothing of them is sent.
+    /// Ends a call that has left the queue.
+    fn fail(&mut self, number: u32, error: &Error, wake: &mut Vec<Waker>) {
+        let slot = &mut self.slots[number as usize];
+        slot.missing = 0;
+        match slot.state {
+            State::Waiting(_) => settle(slot, Err(error.clone()), wake),
+            State::Abandoned => self.finish(number),
+            State::Done(_) | State::Free => {}
+        }
+    }
+
+    /// Ends all calls with `error`; nothing that the driver has not taken is sent.
     pub(crate) fn fail_all(&mut self, error: &Error, wake: &mut Vec<Waker>) {
-        let written = self.encoded;
-        self.out.clear();
+        self.encoded = self.taken();
+        self.out = Vec::new();
         self.cuts = 0;
-        self.lose(written, &[], error, wake);
+        while let Some(number) = self.order.pop_front() {
+            self.fail(number, error, wake);
+        }
     }
 }
 

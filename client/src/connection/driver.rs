@@ -1,8 +1,9 @@
 //! The task behind a connection: it connects, sends what calls have queued, hands them their replies, and connects
 //! again when the connection breaks.
 
-use super::Shared;
+use super::{Shared, Taken, micros};
 use super::backoff::Backoff;
+use super::calls::Signs;
 use super::handshake::{self, Ready};
 use crate::config::{Config, Target};
 use crate::error::Error;
@@ -14,7 +15,7 @@ use std::io;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWrite};
 use tokio::time::Sleep;
 
@@ -44,8 +45,11 @@ pub(super) async fn run(shared: Arc<Shared>, target: Target, config: Arc<Config>
         match connected {
             Ok(ready) => {
                 shared.up();
-                if Pump::new(&shared, ready, &config).run().await {
-                    // The server may just have been restarted, so the next attempt is made at once.
+                let began = Instant::now();
+                Pump::new(&shared, ready, &config).run().await;
+                // After a connection that lasted the next attempt is made at once. One that did not last counts as
+                // a failure, so that a server that breaks them all is not stormed.
+                if backoff.was_worth_it(began.elapsed()) {
                     backoff.reset();
                     continue;
                 }
@@ -78,7 +82,7 @@ async fn until_closed<W: Future>(shared: &Shared, work: W) -> Option<W::Output> 
             if sleep.as_mut().poll(cx).is_pending() {
                 break;
             }
-            shared.expire(0);
+            shared.expire(shared.now_us());
         }
         work.as_mut().poll(cx).map(Some)
     })
@@ -111,14 +115,17 @@ struct Pump<'a> {
     write_at: usize,
     /// How much of all requests the socket has taken.
     written: u64,
-    /// When the socket last took something; never, while it has nothing to take.
+    /// When the socket last took something; `u64::MAX` while there is nothing to take.
     flowed_us: u64,
     /// TLS holds bytes that the socket has not taken.
     unflushed: bool,
-    write_timeout: Duration,
-    /// When the server was last heard of.
+    /// Others have had their chance to share the next write.
+    gathered: bool,
+    /// The longest that the socket may take nothing.
+    write_timeout_us: u64,
     heard_us: u64,
-    heard: bool,
+    caught_up_us: u64,
+    patience_us: u64,
     timer: Pin<Box<Sleep>>,
     timer_us: u64,
     wake: Vec<Waker>,
@@ -134,12 +141,14 @@ impl<'a> Pump<'a> {
             decoder: Decoder::new(config.max_reply_bytes),
             write: Vec::new(),
             write_at: 0,
-            written: 0,
+            written: shared.taken(),
             flowed_us: u64::MAX,
             unflushed: false,
-            write_timeout: config.write_timeout,
+            gathered: false,
+            write_timeout_us: micros(config.write_timeout),
             heard_us: now_us,
-            heard: false,
+            caught_up_us: now_us,
+            patience_us: micros(config.response_timeout),
             timer: Box::pin(tokio::time::sleep(Duration::from_secs(3600))),
             timer_us: u64::MAX,
             wake: Vec::new(),
@@ -147,9 +156,13 @@ impl<'a> Pump<'a> {
         }
     }
 
-    /// Until the connection ends; whether the server ever answered a call.
-    async fn run(mut self) -> bool {
-        let end = poll_fn(|cx| self.poll(cx)).await;
+    /// Until the connection ends.
+    async fn run(mut self) {
+        // What has come with the greeting was not asked for by any call.
+        let end = match self.digest(0) {
+            Ok(()) => poll_fn(|cx| self.poll(cx)).await,
+            Err(end) => end,
+        };
         let error = match end {
             End::Io(error) => Error::Lost {
                 node: Arc::clone(&self.shared.node),
@@ -162,17 +175,21 @@ impl<'a> Pump<'a> {
             End::Closed => Error::Closed,
         };
         self.shared.lost(self.written, &self.write[self.write_at..], &error);
-        self.heard
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         for _ in 0..ROUNDS {
-            let wrote = match self.poll_write(cx) {
-                Ok(wrote) => wrote,
-                Err(end) => return Poll::Ready(end),
-            };
+            // Reading comes first: what has arrived before a request was sent cannot be its reply.
             let read = match self.poll_read(cx) {
                 Ok(read) => read,
+                Err(end) => return Poll::Ready(end),
+            };
+            if self.gathers() {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            let wrote = match self.poll_write(cx) {
+                Ok(wrote) => wrote,
                 Err(end) => return Poll::Ready(end),
             };
             if !wrote && !read {
@@ -181,6 +198,15 @@ impl<'a> Pump<'a> {
         }
         cx.waker().wake_by_ref();
         Poll::Pending
+    }
+
+    /// Whether to let other tasks run once before the next write: where several call at a time, those that are about to
+    /// can share it. Runtimes with several threads run the driver right after the first that woke it.
+    fn gathers(&mut self) -> bool {
+        let has_taken_all = self.write_at == self.write.len();
+        let gathers = has_taken_all && !self.gathered && self.shared.is_worth_gathering();
+        self.gathered |= gathers;
+        gathers
     }
 
     /// Sends what there is; whether anything was sent.
@@ -192,25 +218,31 @@ impl<'a> Pump<'a> {
             self.write.clear();
             self.write_at = 0;
             match self.shared.take_out(&mut self.write, cx.waker()) {
-                None => return Err(End::Closed),
-                Some(begins) => self.written = begins,
+                Taken::Closed => return Err(End::Closed),
+                Taken::Nothing => return Ok(false),
+                Taken::From(begins) => self.written = begins,
             }
-            if self.write.is_empty() {
-                return Ok(false);
-            }
-            self.flowed_us = self.shared.now_us();
+            self.gathered = false;
         }
         let rest = &self.write[self.write_at..];
         match Pin::new(&mut self.ready.stream).poll_write(cx, rest) {
-            Poll::Pending => Ok(false),
+            Poll::Pending => {
+                if self.flowed_us == u64::MAX {
+                    self.flowed_us = self.shared.now_us();
+                }
+                Ok(false)
+            }
             Poll::Ready(Ok(0)) => Err(End::Io(io::ErrorKind::WriteZero.into())),
             Poll::Ready(Err(error)) => Err(End::Io(error)),
             Poll::Ready(Ok(sent)) => {
+                let in_pieces = sent < self.write.len();
                 self.write_at += sent;
                 self.written += sent as u64;
-                if self.write_at < self.write.len() {
-                    self.flowed_us = self.shared.now_us();
-                } else {
+                if in_pieces {
+                    self.caught_up_us = self.shared.now_us();
+                }
+                self.flowed_us = self.caught_up_us;
+                if self.write_at == self.write.len() {
                     self.poll_flush(cx)?;
                 }
                 Ok(true)
@@ -255,16 +287,19 @@ impl<'a> Pump<'a> {
             }
         };
         self.heard_us = self.shared.now_us();
-        self.shared.count_read(read);
+        self.digest(read).map(|()| true)
+    }
+
+    /// Hands out the replies that have arrived whole.
+    fn digest(&mut self, read: usize) -> Result<(), End> {
         let decoded = self.decode();
-        self.heard |= !self.values.is_empty();
         let delivered = self
             .shared
-            .deliver(&mut self.values, self.written, self.heard_us, &mut self.wake);
+            .deliver(&mut self.values, read, self.written, self.heard_us, &mut self.wake);
         for waker in self.wake.drain(..) {
             waker.wake();
         }
-        decoded.and(delivered).map(|()| true).map_err(End::Protocol)
+        decoded.and(delivered).map_err(End::Protocol)
     }
 
     /// Decodes all replies that have arrived whole.
@@ -283,8 +318,14 @@ impl<'a> Pump<'a> {
     /// Ends calls whose time is up, and the connection if it is stuck.
     fn poll_timer(&mut self, cx: &mut Context<'_>) -> Poll<End> {
         loop {
-            let stuck_us = self.flowed_us.saturating_add(self.write_timeout.as_micros() as u64);
-            let due_us = self.shared.next_deadline_us().min(stuck_us);
+            let stuck_us = self.flowed_us.saturating_add(self.write_timeout_us);
+            let (next_us, dead_us) = self.shared.deadlines_us(Signs {
+                written: self.written,
+                heard_us: self.heard_us,
+                caught_up_us: self.caught_up_us,
+                patience_us: self.patience_us,
+            });
+            let due_us = next_us.min(dead_us).min(stuck_us);
             if due_us == u64::MAX {
                 return Poll::Pending;
             }
@@ -296,14 +337,19 @@ impl<'a> Pump<'a> {
             ready!(self.timer.as_mut().poll(cx));
             self.timer_us = u64::MAX;
             let now_us = self.shared.now_us();
-            if now_us >= stuck_us {
-                let what = "the socket takes nothing";
-                return Poll::Ready(End::Io(io::Error::new(io::ErrorKind::TimedOut, what)));
+            if now_us >= next_us {
+                self.shared.expire(now_us);
             }
-            if self.shared.expire(self.heard_us) {
-                let what = "the server answers nothing";
-                return Poll::Ready(End::Io(io::Error::new(io::ErrorKind::TimedOut, what)));
+            if now_us >= stuck_us {
+                return Poll::Ready(End::Io(timed_out("the socket takes nothing")));
+            }
+            if now_us >= dead_us {
+                return Poll::Ready(End::Io(timed_out("the server does not answer")));
             }
         }
     }
+}
+
+fn timed_out(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::TimedOut, what)
 }

@@ -25,13 +25,14 @@ use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::resp::{Encoder, Value};
-use calls::{Calls, Order, Refused, Ticket};
+use calls::{Calls, Order, Refused, Signs, Ticket};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
+use tokio::task::coop;
 
 /// How much of a new latency goes into the running mean: 1/8, as in TCP's round-trip estimate (RFC 6298).
 const LATENCY_SHIFT: u32 = 3;
@@ -68,6 +69,14 @@ struct State {
     counts: Counts,
 }
 
+/// What the driver has got to send.
+enum Taken {
+    Closed,
+    Nothing,
+    /// It begins there in all that was ever encoded.
+    From(u64),
+}
+
 /// What callers and the driver share.
 #[derive(Debug)]
 struct Shared {
@@ -76,6 +85,8 @@ struct Shared {
     events: Events,
     state: Mutex<State>,
     pending: AtomicUsize,
+    /// There are requests that the driver has not taken.
+    queued: AtomicBool,
     latency_us: AtomicU64,
 }
 
@@ -102,6 +113,7 @@ impl Connection {
                 counts: Counts::default(),
             }),
             pending: AtomicUsize::new(0),
+            queued: AtomicBool::new(false),
             latency_us: AtomicU64::new(0),
             node,
         });
@@ -109,20 +121,35 @@ impl Connection {
         Connection { shared }
     }
 
-    /// Sends what `encode` appends, and waits for `replies` replies; several come as an array.
-    /// A future that is dropped before its request was sent cancels it.
+    /// Sends what `encode` appends, and waits for `replies` replies; several come as an array. The request has its place
+    /// among others when this returns. A future that is dropped before its request was sent cancels it.
     ///
     /// # Errors
     /// [`Error::Busy`], [`Error::Connect`], [`Error::Lost`], [`Error::Timeout`], [`Error::Protocol`], or
     /// [`Error::Usage`] if the arguments write other than what they count. A server's error is a value.
     pub(crate) fn call(&self, replies: u32, timeout: Duration, encode: impl FnOnce(&mut Encoder<'_>)) -> Pending<'_> {
-        let stage = match self.shared.submit(replies, timeout, encode) {
-            Ok(ticket) => Stage::Waiting(ticket),
-            Err(error) => Stage::Failed(Some(error)),
-        };
         Pending {
             shared: &self.shared,
-            stage,
+            stage: match self.shared.submit(replies, timeout, encode, None) {
+                Ok((ticket, _)) => Stage::Waiting(ticket),
+                Err(error) => Stage::Failed(error),
+            },
+        }
+    }
+
+    /// The same for a caller to whom it does not matter when the request gets its place: when the future is polled
+    /// first, which saves a look at the connection.
+    #[inline]
+    pub(crate) fn ask<F: FnOnce(&mut Encoder<'_>)>(&self, replies: u32, timeout: Duration, encode: F) -> Asking<'_, F> {
+        Asking {
+            pending: Pending {
+                shared: &self.shared,
+                stage: Stage::Ended,
+            },
+            replies,
+            timeout,
+            encode: Some(encode),
+            began_us: u64::MAX,
         }
     }
 
@@ -153,7 +180,7 @@ impl Drop for Connection {
 }
 
 enum Stage {
-    Failed(Option<Error>),
+    Failed(Error),
     Waiting(Ticket),
     Ended,
 }
@@ -167,24 +194,85 @@ pub(crate) struct Pending<'a> {
 impl Future for Pending<'_> {
     type Output = Result<Value>;
 
+    #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Value>> {
-        let shared = self.shared;
-        let polled = match &mut self.stage {
-            Stage::Waiting(ticket) => shared.lock().calls.poll(*ticket, cx.waker()),
-            Stage::Failed(error) => Poll::Ready(Err(error.take().unwrap_or(Error::Closed))),
+        match std::mem::replace(&mut self.stage, Stage::Ended) {
+            Stage::Waiting(ticket) => {
+                let polled = self.shared.lock().calls.poll(ticket, cx.waker());
+                if polled.is_pending() {
+                    self.stage = Stage::Waiting(ticket);
+                }
+                polled
+            }
+            Stage::Failed(error) => self.fail(error, cx),
             Stage::Ended => Poll::Ready(Err(Error::Closed)),
-        };
-        if polled.is_ready() {
-            self.stage = Stage::Ended;
         }
-        polled
+    }
+}
+
+/// A call that begins when it is polled first.
+pub(crate) struct Asking<'a, F> {
+    pending: Pending<'a>,
+    replies: u32,
+    timeout: Duration,
+    encode: Option<F>,
+    began_us: u64,
+}
+
+/// What it holds is moved, never pinned.
+impl<F> Unpin for Asking<'_, F> {}
+
+impl<F: FnOnce(&mut Encoder<'_>)> Future for Asking<'_, F> {
+    type Output = Result<Value>;
+
+    #[inline]
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Value>> {
+        let Some(encode) = self.encode.take() else {
+            return Pin::new(&mut self.pending).poll(cx);
+        };
+        let waker = cx.waker().clone();
+        match self.pending.shared.submit(self.replies, self.timeout, encode, Some(waker)) {
+            Ok((ticket, began_us)) => {
+                self.began_us = began_us;
+                self.pending.stage = Stage::Waiting(ticket);
+                Poll::Pending
+            }
+            Err(error) => self.pending.fail(error, cx),
+        }
+    }
+}
+
+impl<F> Asking<'_, F> {
+    /// How long ago it was made; nothing if it has not been.
+    pub(crate) fn elapsed(&self) -> Duration {
+        Duration::from_micros(self.pending.shared.now_us().saturating_sub(self.began_us))
+    }
+}
+
+impl Pending<'_> {
+    /// Ends with an error that took no waiting. A caller that tries again and again at once must not keep the driver
+    /// from ever connecting, so it is made to yield now and then.
+    #[cold]
+    fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> Poll<Result<Value>> {
+        match coop::poll_proceed(cx) {
+            Poll::Ready(proceeds) => {
+                proceeds.made_progress();
+                Poll::Ready(Err(error))
+            }
+            Poll::Pending => {
+                self.stage = Stage::Failed(error);
+                Poll::Pending
+            }
+        }
     }
 }
 
 impl Drop for Pending<'_> {
+    #[inline]
     fn drop(&mut self) {
         if let Stage::Waiting(ticket) = self.stage {
-            self.shared.lock().calls.abandon(ticket);
+            let leftover = self.shared.lock().calls.abandon(ticket);
+            drop(leftover);
         }
     }
 }
@@ -204,12 +292,19 @@ impl Shared {
         (self.epoch + Duration::from_micros(at_us)).into()
     }
 
-    fn submit(&self, replies: u32, timeout: Duration, encode: impl FnOnce(&mut Encoder<'_>)) -> Result<Ticket> {
+    /// Takes a call in, and tells when that was; the driver is woken if need be.
+    fn submit(
+        &self,
+        replies: u32,
+        timeout: Duration,
+        encode: impl FnOnce(&mut Encoder<'_>),
+        waker: Option<Waker>,
+    ) -> Result<(Ticket, u64)> {
         let now_us = self.now_us();
         let order = Order {
             replies,
             now_us,
-            deadline_us: now_us.saturating_add(timeout.as_micros() as u64),
+            deadline_us: now_us.saturating_add(micros(timeout)),
         };
         let mut state = self.lock();
         match &state.phase {
@@ -217,23 +312,34 @@ impl Shared {
             Phase::Down(error) => return Err(error.clone()),
             Phase::Closed => return Err(Error::Closed),
         }
-        let ticket = state.calls.submit(order, encode).map_err(|refused| match refused {
+        let ticket = match state.calls.submit(order, encode, waker) {
+            Ok(ticket) => ticket,
+            Err(refused) => return Err(self.refusal(refused)),
+        };
+        state.counts.calls += 1;
+        self.pending.store(state.calls.pending(), Ordering::Relaxed);
+        self.queued.store(true, Ordering::Relaxed);
+        let driver = std::mem::take(&mut state.driver_sleeps)
+            .then(|| state.driver.clone())
+            .flatten();
+        drop(state);
+        if let Some(driver) = driver {
+            driver.wake();
+        }
+        Ok((ticket, now_us))
+    }
+
+    #[cold]
+    fn refusal(&self, refused: Refused) -> Error {
+        match refused {
             Refused::Busy(pending) => Error::Busy {
                 node: Arc::clone(&self.node),
                 pending,
             },
-            Refused::Miscounted => Error::Usage("an argument's `count` is not what its `write` appends".to_string()),
-        })?;
-        state.counts.calls += 1;
-        self.pending.store(state.calls.pending(), Ordering::Relaxed);
-        let waker = std::mem::take(&mut state.driver_sleeps)
-            .then(|| state.driver.clone())
-            .flatten();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
+            Refused::Miscounted => {
+                Error::Usage("an argument's `count` is not what its `write` appends, or nothing is asked for".to_string())
+            }
         }
-        Ok(ticket)
     }
 
     /// Has the driver woken by new calls; whether the connection is closed.
@@ -243,38 +349,53 @@ impl Shared {
         matches!(state.phase, Phase::Closed)
     }
 
-    /// Hands what is to be sent to the driver; `None` if the connection is closed. If there is nothing, the driver
-    /// is woken once there is.
-    fn take_out(&self, into: &mut Vec<u8>, waker: &Waker) -> Option<u64> {
+    /// Hands what is to be sent to the driver. If there is nothing, the driver is woken once there is.
+    fn take_out(&self, into: &mut Vec<u8>, waker: &Waker) -> Taken {
         let mut state = self.lock();
         if matches!(state.phase, Phase::Closed) {
-            return None;
+            return Taken::Closed;
         }
         let begins = state.calls.take_out(into);
-        state.counts.bytes_out += into.len() as u64;
+        self.queued.store(false, Ordering::Relaxed);
         if into.is_empty() {
             state.sleep(waker);
+            return Taken::Nothing;
         }
-        Some(begins)
+        state.counts.bytes_out += into.len() as u64;
+        Taken::From(begins)
+    }
+
+    /// Whether there are requests to send, and more than one caller.
+    fn is_worth_gathering(&self) -> bool {
+        self.queued.load(Ordering::Relaxed) && self.pending.load(Ordering::Relaxed) > 1
     }
 
     fn next_deadline_us(&self) -> u64 {
         self.lock().calls.next_deadline_us()
     }
 
-    fn count_read(&self, bytes: usize) {
-        self.lock().counts.bytes_in += bytes as u64;
+    /// When the next call is due, and when the connection must be taken for dead.
+    fn deadlines_us(&self, signs: Signs) -> (u64, u64) {
+        let state = self.lock();
+        (state.calls.next_deadline_us(), state.calls.dead_at_us(signs))
     }
 
-    /// Gives replies to their calls, in order; fills `wake` with who is to be woken.
+    /// Where the requests begin that the driver takes next, in all that was ever encoded.
+    fn taken(&self) -> u64 {
+        self.lock().calls.taken()
+    }
+
+    /// Gives replies, out of `read` bytes, to their calls, in order; fills `wake` with who is to be woken.
     fn deliver(
         &self,
         values: &mut Vec<Value>,
+        read: usize,
         written: u64,
         now_us: u64,
         wake: &mut Vec<Waker>,
     ) -> std::result::Result<(), String> {
         let mut state = self.lock();
+        state.counts.bytes_in += read as u64;
         let mut latency_us = self.latency_us.load(Ordering::Relaxed);
         for value in values.drain(..) {
             if let Some(took_us) = state.calls.reply(value, written, now_us, wake)? {
@@ -289,14 +410,11 @@ impl Shared {
         Ok(())
     }
 
-    /// Ends the calls whose time is up; whether the server is dead, see [`Calls::expire`].
-    fn expire(&self, heard_us: u64) -> bool {
-        let now_us = self.now_us();
+    /// Ends the calls whose time is up.
+    fn expire(&self, now_us: u64) {
         self.change(|state, wake| {
-            let expired = state.calls.expire(now_us, heard_us, wake);
-            state.counts.timeouts += expired.calls;
-            expired.silent
-        })
+            state.counts.timeouts += state.calls.expire(now_us, wake);
+        });
     }
 
     fn up(&self) {
@@ -373,6 +491,11 @@ impl Shared {
         }
         result
     }
+}
+
+/// A time in microseconds; more than there can be is the most that there can be.
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl State {

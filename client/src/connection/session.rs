@@ -7,6 +7,7 @@ use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use crate::resp::decode::Decoder;
 use crate::resp::{Encoder, Value};
+use bytes::BytesMut;
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
@@ -17,6 +18,8 @@ use tokio::io::{AsyncReadExt, AsyncWrite};
 
 /// Room for what is read at once.
 const READ_BYTES: usize = 16 * 1024;
+/// A read buffer that grew beyond this is given back when it is empty.
+const KEEP_BYTES: usize = 256 * 1024;
 
 /// A node, and how to connect to it.
 #[derive(Clone, Debug)]
@@ -149,7 +152,11 @@ impl Session {
     }
 
     fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        self.ready.input.reserve(READ_BYTES);
+        let input = &mut self.ready.input;
+        if input.is_empty() && input.capacity() > KEEP_BYTES {
+            *input = BytesMut::new();
+        }
+        input.reserve(READ_BYTES);
         pin!(self.ready.stream.read_buf(&mut self.ready.input)).poll(cx)
     }
 

@@ -1,6 +1,7 @@
 //! Replies, decoded as they arrive.
 //!
-//! Leaves (strings, numbers, errors) are decoded by redis-protocol. Aggregates are put together here, on a stack of
+//! Leaves (numbers, errors, verbatim strings) are decoded by redis-protocol, but for the commonest, which a length or
+//! a look decides: strings, `OK`, small integers. Aggregates are put together here, on a stack of
 //! our own: nesting is bounded before anything is decoded, an aggregate that arrives in pieces is not
 //! looked at twice, order and equal keys of maps are kept, and a length that a server claims reserves next to nothing.
 
@@ -116,8 +117,16 @@ impl Decoder {
         let Some(end) = line_end(input)? else {
             return Ok(Step::Incomplete);
         };
-        let value = leaf(&input[..end + 2])?;
         self.charge(end)?;
+        // The two that nearly all replies of a line are need no parser.
+        let value = match (&input[..end], input[0]) {
+            (b"+OK", _) => Value::Status(Bytes::from_static(b"OK")),
+            (line, b':') => match small_integer(&line[1..]) {
+                Some(number) => Value::Int(number),
+                None => leaf(&input[..end + 2])?,
+            },
+            _ => leaf(&input[..end + 2])?,
+        };
         input.advance(end + 2);
         Ok(Step::Leaf(value))
     }
@@ -151,7 +160,10 @@ impl Decoder {
             input.advance(2);
             return Ok(Step::Leaf(Value::Bulk(bytes)));
         }
-        let value = leaf(&input[..total])?;
+        let value = match kind {
+            b'$' => Value::Bulk(Bytes::copy_from_slice(&input[end + 2..total - 2])),
+            _ => leaf(&input[..total])?,
+        };
         input.advance(total);
         Ok(Step::Leaf(value))
     }
@@ -235,15 +247,22 @@ fn line_end(input: &BytesMut) -> Result<Option<usize>, ProtocolError> {
     }
 }
 
+/// A number of 1 to 18 digits, which cannot overflow.
+#[inline]
+fn small_integer(digits: &[u8]) -> Option<i64> {
+    if digits.is_empty() || digits.len() > 18 {
+        return None;
+    }
+    digits.iter().try_fold(0, |sum, digit| {
+        digit.is_ascii_digit().then(|| sum * 10 + i64::from(digit - b'0'))
+    })
+}
+
 /// A length; `None` for the -1 that stands for nil.
 #[inline]
 fn length(digits: &[u8]) -> Result<Option<usize>, ProtocolError> {
-    let number = |digits: &[u8]| {
-        let plain = !digits.is_empty() && digits.len() <= 18 && digits.iter().all(u8::is_ascii_digit);
-        plain.then(|| digits.iter().fold(0, |sum, digit| sum * 10 + usize::from(digit - b'0')))
-    };
-    match number(digits) {
-        Some(len) => Ok(Some(len)),
+    match small_integer(digits) {
+        Some(len) => Ok(Some(len as usize)),
         None if digits == b"-1" => Ok(None),
         None => wrong(format!(
             "'{}' is no length",
@@ -264,9 +283,6 @@ fn leaf(bytes: &[u8]) -> Result<Value, ProtocolError> {
     let error = |(start, end): (usize, usize)| ServerError::new(&String::from_utf8_lossy(&bytes[start..end]));
     Ok(match frame {
         RangeFrame::BlobString { data, .. } | RangeFrame::VerbatimString { data, .. } => Value::Bulk(copied(data)),
-        RangeFrame::SimpleString { data: (start, end), .. } if &bytes[start..end] == b"OK" => {
-            Value::Status(Bytes::from_static(b"OK"))
-        }
         RangeFrame::SimpleString { data, .. } => Value::Status(copied(data)),
         RangeFrame::SimpleError { data, .. } | RangeFrame::BlobError { data, .. } => Value::Error(error(data)),
         RangeFrame::Number { data, .. } => Value::Int(data),
@@ -298,6 +314,9 @@ fn assemble(kind: u8, elements: Vec<Value>) -> Value {
         _ => Value::Array(elements),
     }
 }
+
+#[cfg(test)]
+mod fuzz;
 
 #[cfg(test)]
 mod tests {

@@ -1,13 +1,20 @@
-//! The client library and the command line tool against real servers: Larder, for what it has, and Redis for all.
+//! The client library and the command line tool against real servers, Larder, for what it has, and Redis for all, and
+//! against whatever networks and servers can do to them.
 
 mod blocking;
 mod cli;
 mod commands;
+mod connection;
 mod dedicated;
+mod examples;
+mod faults;
+mod harness;
 mod pipelines;
 mod pool;
+mod pool_faults;
 mod pubsub;
 mod scans;
+mod soak;
 mod tls;
 
 use larder_client::{Client, Config, Error};

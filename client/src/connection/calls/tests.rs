@@ -21,8 +21,12 @@ fn order(now_us: u64) -> Order {
 
 fn submit(calls: &mut Calls, order: Order, text: &str) -> Ticket {
     calls
-        .submit(order, |out| out.request(&[text], &()))
+        .submit(order, |out| out.request(&[text], &()), waker())
         .expect("there is room")
+}
+
+fn waker() -> Option<Waker> {
+    Some(Waker::noop().clone())
 }
 
 fn value(text: &str) -> Value {
@@ -53,14 +57,21 @@ fn words(bytes: &[u8]) -> Vec<String> {
 fn a_panic_while_encoding_leaves_nothing_behind() {
     let mut calls = calls();
     let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-        let _ = calls.submit(order(0), |out| {
+        let half = |out: &mut Encoder<'_>| {
             out.header(2);
             out.arg(b"half");
             panic!("an argument that cannot be written");
-        });
+        };
+        let _ = calls.submit(order(0), half, waker());
     }));
     assert!(caught.is_err());
-    assert_eq!(calls.submit(order(0), |out| out.header(2)), Err(Refused::Miscounted));
+    let miscounted = calls.submit(order(0), |out| out.header(2), waker());
+    assert_eq!(miscounted, Err(Refused::Miscounted));
+    let nothing = calls.submit(order(0), |_| {}, waker());
+    assert_eq!(nothing, Err(Refused::Miscounted));
+    let none = Order { replies: 0, ..order(0) };
+    let none = calls.submit(none, |out| out.request(&["a"], &()), waker());
+    assert_eq!(none, Err(Refused::Miscounted));
     submit(&mut calls, order(0), "whole");
     let mut sent = Vec::new();
     calls.take_out(&mut sent);
@@ -71,12 +82,11 @@ fn a_panic_while_encoding_leaves_nothing_behind() {
 fn a_pipeline_gets_its_replies_together() {
     let mut calls = calls();
     let two = Order { replies: 2, ..order(0) };
-    let both = calls
-        .submit(two, |out| {
-            out.request(&["a"], &());
-            out.request(&["b"], &());
-        })
-        .expect("there is room");
+    let encode = |out: &mut Encoder<'_>| {
+        out.request(&["a"], &());
+        out.request(&["b"], &());
+    };
+    let both = calls.submit(two, encode, waker()).expect("there is room");
     let next = submit(&mut calls, order(0), "c");
     let (mut sent, mut wake) = (Vec::new(), Vec::new());
     calls.take_out(&mut sent);
@@ -106,13 +116,13 @@ fn more_than_the_limit_fails_at_once() {
     let mut calls = Calls::new(NODE.into(), 2, 1 << 20);
     let first = submit(&mut calls, order(0), "a");
     submit(&mut calls, order(0), "b");
-    let refused = calls.submit(order(0), |out| out.request(&["c"], &()));
+    let refused = calls.submit(order(0), |out| out.request(&["c"], &()), waker());
     assert_eq!(refused, Err(Refused::Busy(2)));
     // A call that was sent and given up still takes its place: its reply is still to come.
     let mut sent = Vec::new();
     calls.take_out(&mut sent);
-    calls.abandon(first);
-    assert!(calls.submit(order(0), |out| out.request(&["c"], &())).is_err());
+    drop(calls.abandon(first));
+    assert!(calls.submit(order(0), |out| out.request(&["c"], &()), waker()).is_err());
     calls
         .reply(value("a"), sent.len() as u64, 0, &mut Vec::new())
         .expect("it was asked");
@@ -196,7 +206,7 @@ impl World {
             Step::Abandon(which) if !self.waiting.is_empty() => {
                 let (ticket, names) = self.waiting.swap_remove(which % self.waiting.len());
                 let sent = self.calls.slot(ticket).map(|slot| slot.begins < self.written);
-                self.calls.abandon(ticket);
+                drop(self.calls.abandon(ticket));
                 let taken = self.taken_at + self.taken.len() as u64;
                 if sent == Some(false) && self.calls.taken() == taken {
                     assert!(names.iter().all(|name| !self.whole().contains(name)));
@@ -227,7 +237,7 @@ impl World {
             }
             Step::Pass(us) => {
                 self.now_us += us;
-                self.calls.expire(self.now_us, self.now_us, &mut Vec::new());
+                self.calls.expire(self.now_us, &mut Vec::new());
             }
             Step::Poll(which) if !self.waiting.is_empty() => self.poll(which % self.waiting.len()),
             Step::Abandon(_) | Step::Take | Step::Poll(_) => {}
@@ -243,11 +253,12 @@ impl World {
             now_us: self.now_us,
             deadline_us: self.now_us + patience_us,
         };
-        let submitted = self.calls.submit(order, |out| {
+        let encode = |out: &mut Encoder<'_>| {
             for name in &names {
                 out.request(&[name], &());
             }
-        });
+        };
+        let submitted = self.calls.submit(order, encode, waker());
         match submitted {
             Ok(ticket) => self.waiting.push((ticket, names)),
             Err(refused) => assert_eq!(refused, Refused::Busy(100)),
