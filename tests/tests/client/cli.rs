@@ -233,6 +233,18 @@ fn ping_tells_round_trips_and_versions_and_fails_if_a_node_is_unreachable() {
         let words: Vec<_> = line.split_whitespace().collect();
         assert_eq!(&words[1..3], ["5", "0"], "{stdout}");
         assert!(line.ends_with(&version), "{stdout}");
+        let mut named = larder(&["ping", "-c", "1", "--json"]);
+        named.env("LARDER_URL", format!("cache-1 {url} 2,cache-2 {url}"));
+        let output = finish(named.spawn().expect("larder starts"));
+        let json: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(
+            (&json[0]["node"], &json[1]["node"]),
+            (&Value::from("cache-1"), &Value::from("cache-2"))
+        );
+        // What the command line says goes before what the environment says.
+        let mut other = larder(&["ping", "-c", "1", "--json", "-u", &url]);
+        let output = finish(other.env("LARDER_URL", "nowhere:1").spawn().expect("larder starts"));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
         let closed = format!("127.0.0.1:{}", free_port());
         let (code, json) = run_json(&["ping", &url, &closed, "-c", "3", "-i", "1ms", "--json"]);
         assert_eq!(code, 1, "{json}");

@@ -1,5 +1,6 @@
 //! How the tool reaches nodes: the options that all subcommands share, and one client per node.
 
+use crate::info::printable;
 use crate::{Usage, units};
 use clap::Args;
 use larder_client::{Client, Cmd, Config, Target, Value};
@@ -26,6 +27,42 @@ pub(crate) struct Nodes {
     pub(crate) urls: Vec<String>,
     #[command(flatten)]
     pub(crate) patience: Patience,
+}
+
+/// The nodes that a command looks at, each for itself.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Looked {
+    /// The nodes [default: what LARDER_URL says, or redis://127.0.0.1:6379].
+    #[arg(value_name = "URL", value_delimiter = ',')]
+    named: Vec<String>,
+    /// The same as an option.
+    #[arg(
+        short = 'u',
+        long = "url",
+        value_name = "URL",
+        value_delimiter = ',',
+        conflicts_with = "named"
+    )]
+    urls: Vec<String>,
+    #[command(flatten)]
+    pub(crate) patience: Patience,
+}
+
+impl Looked {
+    /// A link to each node.
+    ///
+    /// # Errors
+    /// If a node is written wrong.
+    pub(crate) fn links(&self, config: &Config) -> anyhow::Result<Vec<Link>> {
+        let mut urls = self.named.clone();
+        urls.extend_from_slice(&self.urls);
+        if urls.is_empty() {
+            let said = std::env::var("LARDER_URL").ok().filter(|said| !said.is_empty());
+            let said = said.unwrap_or_else(|| DEFAULT_URL.to_string());
+            urls.extend(said.split(',').map(ToString::to_string));
+        }
+        urls.iter().map(|url| Link::open(url, config.clone())).collect()
+    }
 }
 
 /// How long to wait.
@@ -104,22 +141,38 @@ pub(crate) fn pool(texts: &[String]) -> Result<(Vec<PoolNode>, Table), Usage> {
 /// One node and the client for it.
 #[derive(Clone, Debug)]
 pub(crate) struct Link {
-    /// Its address, for people; a URL may hold a password.
+    /// What it is called, for people; a URL may hold a password.
     pub(crate) name: String,
+    /// Where it is.
+    address: String,
     client: Client,
 }
 
 impl Link {
-    /// A client for a node; does not wait for the connection.
+    /// A client for a node, written as [`PoolNode`]; does not wait for the connection.
     ///
     /// # Errors
-    /// If the URL makes no sense.
-    pub(crate) fn open(url: &str, config: Config) -> larder_client::Result<Link> {
-        let target: Target = url.parse()?;
+    /// If that makes no sense.
+    pub(crate) fn open(text: &str, config: Config) -> anyhow::Result<Link> {
+        let node: PoolNode = text.parse()?;
+        Link::to(&node, config)
+    }
+
+    fn to(node: &PoolNode, config: Config) -> anyhow::Result<Link> {
         Ok(Link {
-            name: target.address.to_string(),
-            client: Client::connect_with(url, config)?,
+            name: node.member.name.clone(),
+            address: node.target.address.to_string(),
+            client: Client::connect_with(&node.url, config)?,
         })
+    }
+
+    /// An error of a call without the address in front, for where the name stands already.
+    pub(crate) fn why(&self, error: &larder_client::Error) -> String {
+        let text = error.to_string();
+        let bare = text
+            .strip_prefix(&self.address)
+            .and_then(|rest| rest.strip_prefix(": "));
+        printable(bare.unwrap_or(&text))
     }
 
     /// A client for the node that owns a key.
@@ -129,7 +182,7 @@ impl Link {
     pub(crate) fn to_owner(nodes: &Nodes, key: &[u8]) -> anyhow::Result<Link> {
         let (pool, table) = pool(&nodes.urls)?;
         let owner = &pool[table.owner_of(key)];
-        Ok(Link::open(&owner.url, nodes.patience.config())?)
+        Link::to(owner, nodes.patience.config())
     }
 
     /// Sends a command.

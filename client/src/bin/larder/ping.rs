@@ -1,11 +1,11 @@
 //! `larder ping`: whether nodes answer, how fast, and what they are.
 
 use crate::info::Info;
-use crate::link::{DEFAULT_URL, Link, Patience};
+use crate::link::{Link, Looked};
 use crate::output::{self, Align, Style, Table, styled};
 use crate::units;
 use clap::Args;
-use larder_client::{Config, Error, cmd};
+use larder_client::{Error, cmd};
 use serde_json::json;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
@@ -21,18 +21,8 @@ Examples:
   larder ping 10.0.0.1 10.0.0.2:6380 unix:///run/larder.sock
   larder ping -c 1000 -i 1ms --json 10.0.0.1")]
 pub(crate) struct Options {
-    /// The nodes.
-    #[arg(value_name = "URL", env = "LARDER_URL", hide_env_values = true, value_delimiter = ',', default_value = DEFAULT_URL)]
-    urls: Vec<String>,
-    /// The same as an option.
-    #[arg(
-        short = 'u',
-        long = "url",
-        value_name = "URL",
-        value_delimiter = ',',
-        conflicts_with = "urls"
-    )]
-    url_options: Vec<String>,
+    #[command(flatten)]
+    nodes: Looked,
     /// How many pings each node gets.
     #[arg(short, long, value_name = "N", default_value_t = 10, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     count: u32,
@@ -42,8 +32,6 @@ pub(crate) struct Options {
     /// Print JSON.
     #[arg(long)]
     json: bool,
-    #[command(flatten)]
-    patience: Patience,
 }
 
 /// What became of one node's pings.
@@ -54,8 +42,8 @@ struct Outcome {
     round_trips: Vec<Duration>,
     sent: u32,
     program: Option<String>,
-    /// Of the ping that failed last.
-    error: Option<Error>,
+    /// Why the ping failed that failed last.
+    error: Option<String>,
 }
 
 /// Pings the nodes and prints what came back.
@@ -63,21 +51,12 @@ struct Outcome {
 /// # Errors
 /// If a URL makes no sense.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    let urls = if options.url_options.is_empty() {
-        &options.urls
-    } else {
-        &options.url_options
-    };
-    let mut config = options.patience.config();
+    let mut config = options.nodes.patience.config();
     // Down for a moment is not down for good: the next ping must not wait for a long backoff.
     config.backoff_max = options.interval.clamp(config.backoff_min, Duration::from_secs(1));
     let mut tasks = Vec::new();
-    for url in urls {
-        tasks.push(tokio::spawn(ping(
-            open(url, config.clone())?,
-            options.count,
-            options.interval,
-        )));
+    for link in options.nodes.links(&config)? {
+        tasks.push(tokio::spawn(ping(link, options.count, options.interval)));
     }
     let mut outcomes = Vec::new();
     for task in tasks {
@@ -96,10 +75,6 @@ pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
     })
 }
 
-fn open(url: &str, config: Config) -> anyhow::Result<Link> {
-    Ok(Link::open(url, config)?)
-}
-
 async fn ping(link: Link, count: u32, interval: Duration) -> Outcome {
     let mut outcome = Outcome {
         name: link.name.clone(),
@@ -114,7 +89,7 @@ async fn ping(link: Link, count: u32, interval: Duration) -> Outcome {
         // Some users may PING and no more.
         Err(Error::Server(_)) => {}
         Err(error) => {
-            outcome.error = Some(error);
+            outcome.error = Some(link.why(&error));
             return outcome;
         }
     }
@@ -127,7 +102,7 @@ async fn ping(link: Link, count: u32, interval: Duration) -> Outcome {
         let began = Instant::now();
         match link.call(&ping).await {
             Ok(_) => outcome.round_trips.push(began.elapsed()),
-            Err(error) => outcome.error = Some(error),
+            Err(error) => outcome.error = Some(link.why(&error)),
         }
     }
     outcome.round_trips.sort_unstable();
@@ -161,7 +136,7 @@ impl Outcome {
             "p99_us": figure(self.quantile(0.99)),
             "max_us": figure(self.quantile(1.0)),
             "server": self.program,
-            "error": self.error.as_ref().map(ToString::to_string),
+            "error": self.error,
         })
     }
 }
@@ -175,17 +150,12 @@ fn table(outcomes: &[Outcome]) -> String {
     let mut remarks = String::new();
     for outcome in outcomes {
         if outcome.round_trips.is_empty() {
-            let error = outcome
-                .error
-                .as_ref()
-                .map(|error| why(error, &outcome.name))
-                .unwrap_or_default();
-            let what = format!("unreachable: {error}");
+            let what = format!("unreachable: {}", outcome.error.as_deref().unwrap_or_default());
             table.row(vec![outcome.name.clone(), styled(Style::Bad, &what)]);
             continue;
         }
         if let Some(error) = &outcome.error {
-            remarks.push_str(&format!("{error}\n"));
+            remarks.push_str(&format!("{}: {error}\n", outcome.name));
         }
         let mut cells = vec![outcome.name.clone(), outcome.sent.to_string()];
         cells.push((outcome.sent as usize - outcome.round_trips.len()).to_string());
@@ -200,13 +170,6 @@ fn table(outcomes: &[Outcome]) -> String {
         table.row(cells);
     }
     table.render() + &remarks
-}
-
-/// An error without the node's name in front, which stands beside it already.
-pub(crate) fn why(error: &Error, name: &str) -> String {
-    let text = error.to_string();
-    let bare = text.strip_prefix(name).and_then(|rest| rest.strip_prefix(": "));
-    crate::info::printable(bare.unwrap_or(&text))
 }
 
 #[cfg(test)]

@@ -191,7 +191,8 @@ async fn pace(engine: Rc<RefCell<Engine>>) {
         };
         // Timers tick in milliseconds and requests are due microseconds apart, so the rest of the way is watched.
         match wait.checked_sub(TIMER_SLACK) {
-            Some(wait) => tokio::time::sleep(wait).await,
+            // Not long in any case: somebody may stop the run.
+            Some(wait) => tokio::time::sleep(wait.min(TICK)).await,
             None => tokio::task::yield_now().await,
         }
     }

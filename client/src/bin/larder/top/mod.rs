@@ -11,7 +11,7 @@ mod sample;
 mod terminal;
 mod view;
 
-use crate::link::{DEFAULT_URL, Link, Patience};
+use crate::link::Looked;
 use crate::{Usage, output, units};
 use app::App;
 use clap::Args;
@@ -35,18 +35,8 @@ Examples:
   larder top 10.0.0.1 10.0.0.2 10.0.0.3 --interval 5s
   larder top --once --json 10.0.0.1 | jq '.[0].ops_per_s'")]
 pub(crate) struct Options {
-    /// The nodes.
-    #[arg(value_name = "URL", env = "LARDER_URL", hide_env_values = true, value_delimiter = ',', default_value = DEFAULT_URL)]
-    urls: Vec<String>,
-    /// The same as an option.
-    #[arg(
-        short = 'u',
-        long = "url",
-        value_name = "URL",
-        value_delimiter = ',',
-        conflicts_with = "urls"
-    )]
-    url_options: Vec<String>,
+    #[command(flatten)]
+    nodes: Looked,
     /// From one look to the next.
     #[arg(short, long, value_name = "DURATION", default_value = "1s", value_parser = units::duration)]
     interval: Duration,
@@ -56,8 +46,6 @@ pub(crate) struct Options {
     /// With --once, print JSON.
     #[arg(long, requires = "once")]
     json: bool,
-    #[command(flatten)]
-    patience: Patience,
 }
 
 /// Shows the nodes until somebody quits, or once.
@@ -65,19 +53,14 @@ pub(crate) struct Options {
 /// # Errors
 /// If a URL makes no sense, or there is no terminal to show them in.
 pub(crate) async fn run(options: &Options) -> anyhow::Result<ExitCode> {
-    if !options.once && !(std::io::stdout().is_terminal() && std::io::stdin().is_terminal()) {
+    let has_terminal = std::io::stdout().is_terminal() && std::io::stdin().is_terminal();
+    if !options.once && !has_terminal {
         return Err(Usage("top needs a terminal; for one frame as text use --once".to_string()).into());
     }
-    let urls = if options.url_options.is_empty() {
-        &options.urls
-    } else {
-        &options.url_options
-    };
-    let mut config = options.patience.config();
+    let mut config = options.nodes.patience.config();
     // A node that comes back is to be seen at the next look.
     config.backoff_max = options.interval.clamp(config.backoff_min, Duration::from_secs(1));
-    let links = urls.iter().map(|url| Link::open(url, config.clone()));
-    let links = links.collect::<larder_client::Result<Vec<Link>>>()?;
+    let links = options.nodes.links(&config)?;
     let mut app = App::new(links.iter().map(|link| link.name.clone()).collect(), options.interval);
     let (sender, samples) = mpsc::channel(QUEUE);
     for (node, link) in links.into_iter().enumerate() {

@@ -3,7 +3,6 @@
 use super::sample::{Latencies, Sample};
 use crate::info::Info;
 use crate::link::Link;
-use crate::ping::why;
 use larder_client::{DecodeError, Error, cmd};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -25,7 +24,7 @@ pub(super) async fn watch(node: usize, link: Link, every: Duration, sender: mpsc
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let seen = look(&link).await.map_err(|error| why(&error, &link.name));
+        let seen = look(&link).await.map_err(|error| link.why(&error));
         if sender.send(Look { node, seen }).await.is_err() {
             return;
         }
