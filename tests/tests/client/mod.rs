@@ -8,6 +8,7 @@ mod dedicated;
 mod examples;
 mod faults;
 mod harness;
+mod over_nodes;
 mod pipelines;
 mod pool;
 mod pool_faults;
