@@ -44,6 +44,10 @@
 //! # }
 //! ```
 //!
+//! **Several nodes** that know nothing of each other are one cache for the clients that place keys on them alike:
+//! [`Client::pool`] and, with settings, [`PoolBuilder`]. Commands on many keys and pipelines are split and their replies
+//! merged; keys that must be on one node get the same hash tag, as in `{user:7}:name` and `{user:7}:mail`.
+//!
 //! **Waiting.** Commands that block, such as [`Client::blpop`], and [subscriptions](Client::subscribe) have connections
 //! of their own.
 //!

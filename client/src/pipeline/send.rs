@@ -58,7 +58,7 @@ impl Request for Part<'_> {
         let mut keys_of = |command| {
             self.pipeline
                 .keys_of(command)
-                .for_each(|key| visit(self.pipeline.key(key)))
+                .for_each(|key| visit(self.pipeline.key(key)));
         };
         match &self.commands {
             Some(commands) => commands.iter().for_each(|&command| keys_of(command)),

@@ -9,6 +9,7 @@ mod dedicated;
 mod examples;
 mod faults;
 mod harness;
+mod over_nodes;
 mod pipelines;
 mod pool;
 mod pool_faults;
