@@ -3,6 +3,7 @@
 
 pub mod avalanche;
 pub mod hitratio;
+pub mod hotkey;
 pub mod in_process;
 pub mod load;
 pub mod plot;
