@@ -6,6 +6,7 @@ pub mod avalanche;
 pub mod client_bench;
 pub mod hitratio;
 pub mod hostile_server;
+pub mod hotkey;
 pub mod in_process;
 pub mod load;
 pub mod plot;
