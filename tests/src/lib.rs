@@ -5,6 +5,7 @@ pub mod avalanche;
 pub mod hitratio;
 pub mod in_process;
 pub mod load;
+pub mod placement;
 pub mod plot;
 pub mod reply;
 pub mod rng;
