@@ -1,7 +1,7 @@
 //! Ketama, the continuum of existing memcached and twemproxy pools, so that Larder can take over their places of keys.
 //!
-//! Each server gets 160 points (156 where single precision rounds down) on a circle of 32-bit numbers, four from each MD5 of its name and a counter, more or
-//! fewer of them by weight; a key belongs to the server of the first point at or behind its hash (Jones 2007, libketama).
+//! Each server gets 160 points on a circle of 32-bit numbers, four from each MD5 of its name and a counter, more or fewer of
+//! them by weight (and 156 where single precision rounds down, as among 25 equal servers); a key belongs to the server of the first point at or behind its hash (Jones 2007, libketama).
 //! What is here is what libmemcached calls weighted ketama (`MEMCACHED_BEHAVIOR_KETAMA_WEIGHTED`, in pylibmc
 //! `{"ketama_weighted": True}`) and twemproxy `distribution: ketama`. libketama itself numbers the points otherwise.
 //!

@@ -9,6 +9,7 @@ pub mod hostile_server;
 pub mod hotkey;
 pub mod in_process;
 pub mod load;
+pub mod placement;
 pub mod plot;
 pub mod proxy;
 pub mod reply;
