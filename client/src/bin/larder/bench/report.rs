@@ -85,10 +85,11 @@ impl Report {
     fn mode(&self) -> String {
         match self.rate {
             None => "closed loop, latency from sending on".to_string(),
-            Some(rate) => format!(
-                "open loop, {} requests/s due, latency from when due",
-                units::count(rate)
-            ),
+            Some(rate) if rate < 1000.0 => format!("open loop, {rate} requests/s due, latency from when due"),
+            Some(rate) => {
+                let rate = units::count(rate);
+                format!("open loop, {rate} requests/s due, latency from when due")
+            }
         }
     }
 
