@@ -85,7 +85,7 @@ pub use config::{Address, Config, DEFAULT_PORT, Target};
 pub use error::{DecodeError, Error, Result, ServerError};
 pub use events::Event;
 pub use pipeline::Pipeline;
-pub use pool::{GutterConfig, HealthConfig, HotKeyRules, Placement, PoolBuilder, PoolNode, Reason};
+pub use pool::{GutterConfig, HealthConfig, HotKeyRules, KeyHash, Placement, PoolBuilder, PoolNode, Reason};
 pub use pubsub::{Delivery, Message, Subscription};
 pub use resp::{Encoder, FromValue, ToArgs, Value};
 pub use scan::{Scan, ScanOptions};

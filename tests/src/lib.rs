@@ -6,6 +6,7 @@ pub mod hitratio;
 pub mod hotkey;
 pub mod in_process;
 pub mod load;
+pub mod placement;
 pub mod plot;
 pub mod reply;
 pub mod rng;
