@@ -54,6 +54,9 @@
 //! bound, which [`Config`] names with its default. A command is sent again only if that can do no harm, and no more than
 //! one for ten that succeed.
 //!
+//! **Many nodes** that know nothing of each other are one cache with [`Client::pool`]; what that promises, and what not, is in
+//! `docs/pool.md`.
+//!
 //! # Features
 //!
 //! - `tls`: `rediss://` URLs, by rustls; see the `tls_...` fields of [`Config`].
