@@ -58,6 +58,9 @@
 //! bound, which [`Config`] names with its default. A command is sent again only if that can do no harm, and no more than
 //! one for ten that succeed.
 //!
+//! **Many nodes** that know nothing of each other are one cache with [`Client::pool`]; what that promises, and what not, is in
+//! `docs/pool.md`.
+//!
 //! # Features
 //!
 //! - `tls`: `rediss://` URLs, by rustls; see the `tls_...` fields of [`Config`].
@@ -89,7 +92,7 @@ pub use config::{Address, Config, DEFAULT_PORT, Target};
 pub use error::{DecodeError, Error, Result, ServerError};
 pub use events::Event;
 pub use pipeline::Pipeline;
-pub use pool::{GutterConfig, HealthConfig, HotKeyRules, Placement, PoolBuilder, PoolNode, Reason};
+pub use pool::{GutterConfig, HealthConfig, HotKeyRules, KeyHash, Placement, PoolBuilder, PoolNode, Reason};
 pub use pubsub::{Delivery, Message, Subscription};
 pub use resp::{Encoder, FromValue, ToArgs, Value};
 pub use scan::{Scan, ScanOptions};

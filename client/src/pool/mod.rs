@@ -40,6 +40,7 @@ pub(crate) use config::Options;
 pub use config::{GutterConfig, Placement, PoolNode};
 pub use health::{HealthConfig, Reason};
 pub use larder_cluster::hotkeys::Rules as HotKeyRules;
+pub use larder_cluster::ketama::KeyHash;
 
 use crate::command::{Access, Request};
 use crate::error::{Error, Result};
