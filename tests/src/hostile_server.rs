@@ -311,7 +311,10 @@ impl Peer<'_> {
         if request.is_empty() {
             return Vec::new();
         }
-        let name = request.first().map(|word| word.to_ascii_uppercase()).unwrap_or_default();
+        let name = request
+            .first()
+            .map(|word| word.to_ascii_uppercase())
+            .unwrap_or_default();
         let wants = self.shared.options.password;
         let is_right = |given: Option<&Vec<u8>>| given.map(Vec::as_slice) == wants.map(str::as_bytes);
         match &name[..] {

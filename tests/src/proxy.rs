@@ -300,8 +300,22 @@ async fn connect(shared: Arc<Shared>, mut client: TcpStream) {
             let _ = client.set_nodelay(true).and(server.set_nodelay(true));
             let (client_read, client_write) = client.split();
             let (server_read, server_write) = server.split();
-            let there = forward(&shared, &link, Direction::ToServer, client_read, server_write, server_injected);
-            let back = forward(&shared, &link, Direction::ToClient, server_read, client_write, client_injected);
+            let there = forward(
+                &shared,
+                &link,
+                Direction::ToServer,
+                client_read,
+                server_write,
+                server_injected,
+            );
+            let back = forward(
+                &shared,
+                &link,
+                Direction::ToClient,
+                server_read,
+                client_write,
+                client_injected,
+            );
             let how = tokio::select! {
                 biased;
                 Ok(how) = ended.wait_for(Option::is_some) => how.unwrap_or(Cut::Reset),

@@ -1,10 +1,10 @@
 //! The task behind a connection: it connects, sends what calls have queued, hands them their replies, and connects
 //! again when the connection breaks.
 
-use super::{Shared, Taken, micros};
 use super::backoff::Backoff;
 use super::calls::Signs;
 use super::handshake::{self, Ready};
+use super::{Shared, Taken, micros};
 use crate::config::{Config, Target};
 use crate::error::Error;
 use crate::resp::Value;

@@ -231,7 +231,11 @@ impl<F: FnOnce(&mut Encoder<'_>)> Future for Asking<'_, F> {
             return Pin::new(&mut self.pending).poll(cx);
         };
         let waker = cx.waker().clone();
-        match self.pending.shared.submit(self.replies, self.timeout, encode, Some(waker)) {
+        match self
+            .pending
+            .shared
+            .submit(self.replies, self.timeout, encode, Some(waker))
+        {
             Ok((ticket, began_us)) => {
                 self.began_us = began_us;
                 self.pending.stage = Stage::Waiting(ticket);
@@ -336,9 +340,9 @@ impl Shared {
                 node: Arc::clone(&self.node),
                 pending,
             },
-            Refused::Miscounted => {
-                Error::Usage("an argument's `count` is not what its `write` appends, or nothing is asked for".to_string())
-            }
+            Refused::Miscounted => Error::Usage(
+                "an argument's `count` is not what its `write` appends, or nothing is asked for".to_string(),
+            ),
         }
     }
 

@@ -9,7 +9,11 @@ fn main() -> ExitCode {
     match run(&Options::parse()) {
         Ok(report) => {
             print!("{report}");
-            if report.is_good() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+            if report.is_good() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            }
         }
         Err(error) => {
             eprintln!("larder-client-soak: {error:#}");

@@ -75,7 +75,10 @@ pub struct Options {
 /// # Errors
 /// If the server cannot be reached or a call fails.
 pub fn run(options: &Options, allocations: Option<fn() -> u64>) -> Result<()> {
-    ensure!(options.tasks > 0 && options.keys > 0, "--tasks and --keys must be above 0");
+    ensure!(
+        options.tasks > 0 && options.keys > 0,
+        "--tasks and --keys must be above 0"
+    );
     let mut builder = match options.workers {
         0 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),

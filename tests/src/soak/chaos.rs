@@ -17,7 +17,9 @@ fn garbage(rng: &mut Rng) -> Vec<u8> {
     const BYTES: &[u8] = b"\0\x07\x1b\x80\xff abcdefghijklmnopqrstuvwxyz{}[]?;@^~";
     let count = 1 + rng.below(200);
     // '~' begins a set, so it may not come first.
-    std::iter::once(b'\0').chain((1..count).map(|_| *rng.pick(BYTES))).collect()
+    std::iter::once(b'\0')
+        .chain((1..count).map(|_| *rng.pick(BYTES)))
+        .collect()
 }
 
 /// What the server does about a request.
@@ -39,8 +41,16 @@ pub(super) fn reply(asked: Asked<'_>, rng: &mut Rng) -> Vec<Act> {
         8 => vec![Act::Send(b"*1\r\n".repeat(1000)), Act::Reply],
         9 => vec![Act::Send(b">1\r\n$10\r\ninvalidate\r\n".to_vec()), Act::Reply],
         10 => vec![Act::Reply, Act::Finish],
-        11 => vec![if asked.connection % 4 == 0 { Act::Hang } else { Act::Close }],
-        12 => vec![if asked.connection % 4 == 0 { Act::Freeze } else { Act::Reset }],
+        11 => vec![if asked.connection % 4 == 0 {
+            Act::Hang
+        } else {
+            Act::Close
+        }],
+        12 => vec![if asked.connection % 4 == 0 {
+            Act::Freeze
+        } else {
+            Act::Reset
+        }],
         _ => vec![Act::Close],
     }
 }
@@ -83,7 +93,10 @@ fn disturb(proxy: &Proxy, rng: &mut Rng) {
         2 => proxy.links().iter().for_each(|link| link.half_close(direction)),
         3 | 4 => {
             let bytes = garbage(rng);
-            proxy.links().iter().for_each(|link| link.inject(Direction::ToClient, &bytes));
+            proxy
+                .links()
+                .iter()
+                .for_each(|link| link.inject(Direction::ToClient, &bytes));
         }
         5 => proxy.set(
             direction,

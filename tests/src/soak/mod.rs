@@ -30,7 +30,10 @@ const KEYS_PER_TASK: usize = 8;
 
 /// Command line of the soak.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "larder-client-soak", about = "Calls through larder-client while everything fails")]
+#[command(
+    name = "larder-client-soak",
+    about = "Calls through larder-client while everything fails"
+)]
 pub struct Options {
     /// Calls to make.
     #[arg(long, default_value_t = 1_000_000)]
@@ -81,11 +84,26 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (early, late) = self.resident_bytes;
-        writeln!(f, "seed {}: {} calls in {:.1} s", self.seed, self.calls, self.elapsed.as_secs_f64())?;
-        writeln!(f, "  {} wrong replies, {} hangs, {} panics", self.wrong, self.hangs, self.panics)?;
+        writeln!(
+            f,
+            "seed {}: {} calls in {:.1} s",
+            self.seed,
+            self.calls,
+            self.elapsed.as_secs_f64()
+        )?;
+        writeln!(
+            f,
+            "  {} wrong replies, {} hangs, {} panics",
+            self.wrong, self.hangs, self.panics
+        )?;
         let faults = (self.faults, self.connections);
         writeln!(f, "  {} faults of the network, {} connections", faults.0, faults.1)?;
-        writeln!(f, "  resident: {} MiB after a tenth, {} MiB at most later", early >> 20, late >> 20)?;
+        writeln!(
+            f,
+            "  resident: {} MiB after a tenth, {} MiB at most later",
+            early >> 20,
+            late >> 20
+        )?;
         for (what, count) in &self.outcomes {
             writeln!(f, "  {what}: {count}")?;
         }
@@ -119,7 +137,10 @@ impl Tally {
 /// # Errors
 /// If there is no client or runtime to be had. What goes wrong with calls is in the report.
 pub fn run(options: &Options) -> Result<Report> {
-    ensure!(options.calls > 0 && options.tasks > 1, "--calls must be above 0, --tasks above 1");
+    ensure!(
+        options.calls > 0 && options.tasks > 1,
+        "--calls must be above 0, --tasks above 1"
+    );
     let seed = options.seed.unwrap_or_else(crate::rng::fresh_seed);
     let node = Server::larder(&[]);
     let forgetful = Hostile {
@@ -303,7 +324,8 @@ impl Task {
             Error::Busy { .. } => "too many pending",
             Error::Protocol { .. } => "garbage",
             other => {
-                self.tally.bad(&self.tally.wrong, format!("task {}: {other}", self.number));
+                self.tally
+                    .bad(&self.tally.wrong, format!("task {}: {other}", self.number));
                 "unexpected"
             }
         }

@@ -11,9 +11,16 @@ use tokio::task::JoinSet;
 const BOTH: [Kind; 2] = [Kind::Larder, Kind::Redis];
 
 async fn expect_to_work(client: &Client, what: &str) {
-    client.set("key", "value").await.unwrap_or_else(|error| panic!("{what}: {error}"));
+    client
+        .set("key", "value")
+        .await
+        .unwrap_or_else(|error| panic!("{what}: {error}"));
     let value = client.get::<String>("key").await;
-    assert_eq!(value.unwrap_or_else(|error| panic!("{what}: {error}")).as_deref(), Some("value"), "{what}");
+    assert_eq!(
+        value.unwrap_or_else(|error| panic!("{what}: {error}")).as_deref(),
+        Some("value"),
+        "{what}"
+    );
     let none = client.get::<String>("no such key").await;
     assert_eq!(none.unwrap_or_else(|error| panic!("{what}: {error}")), None, "{what}");
 }
@@ -51,8 +58,14 @@ fn a_server_shows_who_the_client_is() {
                 });
                 client.set("key", "value").await.expect("set");
                 let list = server.connect().call("CLIENT LIST").text();
-                let line = list.lines().find(|line| line.contains("name=a-test")).unwrap_or_default();
-                assert!(line.contains(&format!("resp={}", 2 + i32::from(resp3))), "{kind:?}: {list}");
+                let line = list
+                    .lines()
+                    .find(|line| line.contains("name=a-test"))
+                    .unwrap_or_default();
+                assert!(
+                    line.contains(&format!("resp={}", 2 + i32::from(resp3))),
+                    "{kind:?}: {list}"
+                );
                 if kind == Kind::Larder {
                     assert!(line.contains("lib-name=larder-client"), "{list}");
                 }
@@ -113,10 +126,17 @@ fn the_database_is_the_same_after_a_break() {
         for version in 0..5 {
             super::harness::set_up(&client, "key", version).await;
             proxy.cut(Cut::Reset);
-            until("the break is seen", || proxy.links().is_empty() || proxy.accepted() > version + 1).await;
+            until("the break is seen", || {
+                proxy.links().is_empty() || proxy.accepted() > version + 1
+            })
+            .await;
         }
         let mut conn = server.connect();
-        assert_eq!(conn.call_raw(&["GET", "key"]).expect("a reply"), b"$-1\r\n", "nothing is in database 0");
+        assert_eq!(
+            conn.call_raw(&["GET", "key"]).expect("a reply"),
+            b"$-1\r\n",
+            "nothing is in database 0"
+        );
         conn.call("SELECT 3");
         assert_eq!(conn.call("GET key").text(), value_of("key", 4));
     });
@@ -159,7 +179,10 @@ fn large_values_go_both_ways_beside_small_ones() {
             stored.unwrap_or_else(|error| panic!("{kind:?}: {error}"));
             assert_eq!(small.expect("get").as_deref(), Some("value"));
             let (back, small) = tokio::join!(client.get::<Vec<u8>>("large"), client.get::<String>("small"));
-            assert!(back.expect("get").as_deref() == Some(&large[..]), "{kind:?}: not what was stored");
+            assert!(
+                back.expect("get").as_deref() == Some(&large[..]),
+                "{kind:?}: not what was stored"
+            );
             assert_eq!(small.expect("get").as_deref(), Some("value"));
         }
     });
@@ -214,16 +237,26 @@ async fn futures_poll_once<F: Future>(future: F) -> Option<F::Output> {
 fn calls_end_when_the_runtime_of_the_connection_does() {
     run(|| async {
         let server = HostileServer::start(Options::default(), |asked| {
-            if asked.is_greeting() { vec![Act::Reply] } else { Vec::new() }
+            if asked.is_greeting() {
+                vec![Act::Reply]
+            } else {
+                Vec::new()
+            }
         });
         let other = two_threads();
         let port = server.port();
-        let client = other.spawn(async move { client(port, |_| {}) }).await.expect("a client");
+        let client = other
+            .spawn(async move { client(port, |_| {}) })
+            .await
+            .expect("a client");
         let waiting = {
             let client = client.clone();
             tokio::spawn(async move { client.get::<String>("key").await })
         };
-        until("the call has arrived", || !server.ran().is_empty() || server.requests() >= 4).await;
+        until("the call has arrived", || {
+            !server.ran().is_empty() || server.requests() >= 4
+        })
+        .await;
         other.shutdown_background();
         let result = tokio::time::timeout(Duration::from_secs(5), waiting).await;
         let result = result.expect("in time").expect("no panic");

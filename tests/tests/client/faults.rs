@@ -204,7 +204,11 @@ fn a_slow_way_to_the_server_is_not_a_dead_one() {
 fn over_the_limit_calls_fail_at_once() {
     run(|| async {
         let server = HostileServer::start(Options::default(), |asked| {
-            if asked.is("GET") { vec![Act::Hang] } else { vec![Act::Reply] }
+            if asked.is("GET") {
+                vec![Act::Hang]
+            } else {
+                vec![Act::Reply]
+            }
         });
         let client = client(server.port(), |config| {
             config.max_pending = 8;
@@ -355,8 +359,15 @@ fn a_write_never_runs_twice_and_runs_if_it_was_confirmed() {
                 Err(error) => assert_eq!(ran, 0, "{value}: {error}"),
             }
         }
-        println!("{} writes: {confirmed} confirmed, {unknown} unknown, {} connections", results.len(), proxy.accepted());
-        assert!(confirmed > 100 && unknown > 10 && proxy.accepted() > 20, "{confirmed} {unknown}");
+        println!(
+            "{} writes: {confirmed} confirmed, {unknown} unknown, {} connections",
+            results.len(),
+            proxy.accepted()
+        );
+        assert!(
+            confirmed > 100 && unknown > 10 && proxy.accepted() > 20,
+            "{confirmed} {unknown}"
+        );
     });
 }
 
@@ -390,11 +401,21 @@ fn a_counter_counts_what_was_confirmed_and_no_more_than_was_sent() {
         stop.store(true, Ordering::Relaxed);
         cutter.join().expect("the cutter ends");
         // What a cut connection had delivered may still be under way to the node.
-        let count = || server.connect().call("GET counter").text().parse::<i64>().expect("a number");
+        let count = || {
+            server
+                .connect()
+                .call("GET counter")
+                .text()
+                .parse::<i64>()
+                .expect("a number")
+        };
         until("all that was confirmed has been counted", || count() >= confirmed).await;
         let counted = count();
         println!("{counted} counted, {confirmed} confirmed, {unknown} unknown");
-        assert!((confirmed..=confirmed + unknown).contains(&counted), "{confirmed} {counted} {unknown}");
+        assert!(
+            (confirmed..=confirmed + unknown).contains(&counted),
+            "{confirmed} {counted} {unknown}"
+        );
         assert!(confirmed > 100 && unknown > 10, "{confirmed} {unknown}");
     });
 }
@@ -425,7 +446,11 @@ fn reads_are_tried_again_and_callers_notice_nothing() {
 fn retries_stay_within_their_budget() {
     run(|| async {
         let server = HostileServer::start(Options::default(), |asked| {
-            if asked.is("GET") { vec![Act::Reset] } else { vec![Act::Reply] }
+            if asked.is("GET") {
+                vec![Act::Reset]
+            } else {
+                vec![Act::Reply]
+            }
         });
         let client = client(server.port(), |_| {});
         for _ in 0..100 {
@@ -435,7 +460,10 @@ fn retries_stay_within_their_budget() {
         let sent = server.ran().values().sum::<u64>();
         assert_eq!(sent, 0, "a reset comes before anything is run");
         let gets = server.requests() - 3 * server.accepted();
-        assert!(gets <= 110, "{gets} requests for 100 calls: ten retries are what there is");
+        assert!(
+            gets <= 110,
+            "{gets} requests for 100 calls: ten retries are what there is"
+        );
     });
 }
 
@@ -486,7 +514,10 @@ fn a_dead_server_sees_few_attempts_however_many_calls_are_made() {
         // 10, 20, 40, 80, 160, 200, 200 ...: half of each on average, so about 16; all lucky draws together are not 50.
         let attempts = dead.accepted();
         assert!((3..50).contains(&attempts), "{attempts} attempts in 1.5 s");
-        assert!(calls > 1000, "{calls} calls: they fail at once while there is no connection");
+        assert!(
+            calls > 1000,
+            "{calls} calls: they fail at once while there is no connection"
+        );
     });
 }
 
@@ -529,7 +560,11 @@ fn a_refused_connection_is_made_once_the_server_is_back() {
             proxy.refuse(false);
             let back = Instant::now();
             while get(&client, "key").await.ok() != Some(Some(value_of("key", 1))) {
-                assert!(back.elapsed() < millis(100) + LATE, "round {round}: not back after {:?}", back.elapsed());
+                assert!(
+                    back.elapsed() < millis(100) + LATE,
+                    "round {round}: not back after {:?}",
+                    back.elapsed()
+                );
                 tokio::time::sleep(millis(1)).await;
             }
         }
@@ -568,7 +603,11 @@ fn garbage_ends_the_connection_and_the_next_is_in_order() {
             assert!(is_right, "{what}: {result:?}");
             assert!(took < LATE, "{what}: {took:?}");
             set_up(&client, "key", 2).await;
-            assert_eq!(get(&client, "key").await.expect("get"), Some(value_of("key", 2)), "{what}");
+            assert_eq!(
+                get(&client, "key").await.expect("get"),
+                Some(value_of("key", 2)),
+                "{what}"
+            );
             assert_eq!(server.accepted(), 2, "{what}");
         }
     });

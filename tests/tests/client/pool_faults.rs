@@ -174,7 +174,11 @@ fn what_was_deleted_while_a_node_was_cut_off_is_never_read_from_it_again() {
         assert!(healed.elapsed() < Duration::from_secs(10));
         let mut node = pool.servers[1].connect();
         for key in &keys {
-            assert_eq!(node.call_args(&["EXISTS", key]).integer(), Some(0), "{key} is gone from the node itself");
+            assert_eq!(
+                node.call_args(&["EXISTS", key]).integer(),
+                Some(0),
+                "{key} is gone from the node itself"
+            );
             let read = pool.client.get::<String>(key).await.expect("a read");
             assert_eq!(read, None, "{key}");
         }
@@ -220,7 +224,10 @@ fn when_the_log_of_what_a_node_missed_overflows_no_older_value_is_read() {
         // What the client writes from now on is believed again.
         for key in &keys {
             pool.client.set(key, "newer").await.expect("set");
-            assert_eq!(pool.client.get::<String>(key).await.expect("get").as_deref(), Some("newer"));
+            assert_eq!(
+                pool.client.get::<String>(key).await.expect("get").as_deref(),
+                Some("newer")
+            );
         }
     });
 }

@@ -14,5 +14,8 @@ fn no_reply_is_wrong_and_no_call_hangs_whatever_fails() {
     assert!(report.is_good(), "{report}");
     let count = |outcome: &str| report.outcomes.get(outcome).copied().unwrap_or(0);
     assert!(count("answered") > report.calls / 4, "{report}");
-    assert!(report.connections > 20 && count("given up") > 0 && count("lost") > 0, "{report}");
+    assert!(
+        report.connections > 20 && count("given up") > 0 && count("lost") > 0,
+        "{report}"
+    );
 }

@@ -172,15 +172,41 @@ impl Source {
 
     fn mutate(&mut self, stream: &mut Vec<u8>) {
         const SPICE: &[&[u8]] = &[
-            b"\r\n", b"\r", b"\n", b"-1", b"$", b"*", b"%", b"~", b"|1\r\n", b">2\r\n", b"_\r\n", b"0", b"9", b"?", b"+",
-            b"$-1\r\n", b"*0\r\n", b":7\r\n", b"*99999999\r\n", b"$99999999999\r\n", b"H", b";4\r\n", b".\r\n", b",nan\r\n",
+            b"\r\n",
+            b"\r",
+            b"\n",
+            b"-1",
+            b"$",
+            b"*",
+            b"%",
+            b"~",
+            b"|1\r\n",
+            b">2\r\n",
+            b"_\r\n",
+            b"0",
+            b"9",
+            b"?",
+            b"+",
+            b"$-1\r\n",
+            b"*0\r\n",
+            b":7\r\n",
+            b"*99999999\r\n",
+            b"$99999999999\r\n",
+            b"H",
+            b";4\r\n",
+            b".\r\n",
+            b",nan\r\n",
         ];
         for _ in 0..self.0.usize(1..4) {
             if stream.is_empty() {
                 return;
             }
             // Headers are where decoders go wrong, and most are at the beginning.
-            let reach = if self.0.bool() { stream.len().min(60) } else { stream.len() };
+            let reach = if self.0.bool() {
+                stream.len().min(60)
+            } else {
+                stream.len()
+            };
             let at = self.0.usize(0..reach);
             match self.0.u32(0..5) {
                 0 => stream[at] = self.0.u8(..),
@@ -216,7 +242,11 @@ fn check(stream: &[u8], resp3: bool, canonical: bool, source: &mut Source) {
             Ok(Some((other, used))) if !has_its_own_meaning(bytes) => {
                 assert_eq!((shape(value), bytes.len()), (other, used), "{}", shown());
             }
-            _ => assert!(!canonical && (has_its_own_meaning(bytes) || is_not_for_the_other(value)), "{}", shown()),
+            _ => assert!(
+                !canonical && (has_its_own_meaning(bytes) || is_not_for_the_other(value)),
+                "{}",
+                shown()
+            ),
         }
     }
     if canonical {
@@ -226,7 +256,11 @@ fn check(stream: &[u8], resp3: bool, canonical: bool, source: &mut Source) {
         // Bytes one by one take long for long streams, and nothing new happens inside of a string.
         let longest = if stream.len() > 5000 { longest.max(40) } else { longest };
         let (pieces, failed_in_pieces) = ours(stream, || source.0.usize(1..=longest));
-        assert!(pieces == whole && failed_in_pieces == failed, "in pieces of {longest}: {}", shown());
+        assert!(
+            pieces == whole && failed_in_pieces == failed,
+            "in pieces of {longest}: {}",
+            shown()
+        );
     }
 }
 
