@@ -3,6 +3,7 @@
 #![allow(
     dead_code,
     missing_docs,
+    unreachable_pub,
     reason = "the examples are programs; their `main` is not used here"
 )]
 
