@@ -50,7 +50,7 @@ impl Places {
     }
 
     /// All nodes in the order in which the key prefers them; the owner first. Allocates for ketama.
-    pub(crate) fn ranking<'a>(&'a self, slot: Slot, key: &[u8]) -> Box<dyn Iterator<Item = usize> + 'a> {
+    pub(crate) fn ranking<'a>(&'a self, slot: Slot, key: &[u8]) -> Box<dyn Iterator<Item = usize> + Send + 'a> {
         match self {
             Places::Rendezvous(table) => Box::new(table.ranking(slot)),
             Places::Ketama(circle, hash) => {
