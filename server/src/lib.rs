@@ -3,6 +3,7 @@
 pub mod bits;
 pub mod call;
 pub mod client;
+mod clock;
 pub mod command;
 pub mod commands;
 pub mod config;
@@ -19,6 +20,7 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod node;
+mod outbox;
 mod pace;
 mod quota;
 pub mod resp;
