@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod node;
 mod outbox;
 mod pace;
+mod pins;
 mod quota;
 pub mod resp;
 pub mod server;
