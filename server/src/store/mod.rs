@@ -206,14 +206,6 @@ impl Keyspace {
         self.databases[database].load(Ordering::Relaxed)
     }
 
-    /// Asks the cache for the lines of a stripe that every command writes: the first and the last.
-    #[inline]
-    fn prefetch_stripe(&self, index: usize) {
-        let first: *const Mutex<Stripe> = &*self.stripes[index];
-        table::prefetch_to_write(first);
-        table::prefetch_to_write(first.cast::<u8>().wrapping_add(size_of::<Mutex<Stripe>>() - 1));
-    }
-
     /// Locks a stripe. One whose holder panicked is emptied first.
     #[inline]
     pub fn lock(&self, index: usize) -> MutexGuard<'_, Stripe> {

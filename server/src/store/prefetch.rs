@@ -23,14 +23,11 @@ impl Prefetcher {
         }
     }
 
-    /// Asks for the bucket of a key of a database, given by its hash, and for what is written in its stripe: the first
-    /// pass.
+    /// Asks for the bucket of a key of a database, given by its hash: the first pass.
     #[inline]
     pub fn ask(&self, keyspace: &Keyspace, database: usize, hash: u64) {
-        let index = keyspace.index(hash);
-        keyspace.prefetch_stripe(index);
         if self.database == database {
-            self.hints[index].prefetch_bucket(hash);
+            self.hints[keyspace.index(hash)].prefetch_bucket(hash);
         }
     }
 

@@ -71,15 +71,14 @@ pub(super) struct Facts {
 }
 
 /// A stripe; callers hold its lock.
-///
-/// Workers take turns with it, so each finds what another has written in that one's cache. Therefore what every command
-/// writes is in as few cache lines as can be: the first, with the evictor's clock, and the last, with the counters and the
-/// lock, which the mutex puts behind them.
-#[repr(C)]
 pub struct Stripe {
-    pub(super) evictor: Evictor,
+    pub(super) tables: Vec<Option<Box<Table>>>,
     pub(super) watchers: Watchers,
+    pub(super) counters: Counters,
     pub(super) hasher: ahash::RandomState,
+    pub(super) evictor: Evictor,
+    /// What is had of each prefix, if there are any.
+    pub(super) ledger: Option<Box<Ledger>>,
     pool: Arc<Pool>,
     /// Bytes that the tables hold: what counts against the node's limit.
     pub(super) used: usize,
@@ -91,40 +90,23 @@ pub struct Stripe {
     pub(super) reclaim_at: usize,
     /// When that has something to do next, in Unix milliseconds, for those to see who do not hold the lock.
     pub(super) due_ms: Arc<AtomicU64>,
-    pub(super) tables: Vec<Option<Box<Table>>>,
-    _padding: [u8; PADDING],
-    /// What is had of each prefix, if there are any.
-    pub(super) ledger: Option<Box<Ledger>>,
-    pub(super) counters: Counters,
 }
-
-const LINE: usize = 64;
-/// What is in front of the last line: all but the ledger and the counters.
-const HEAD: usize = size_of::<Evictor>()
-    + size_of::<Watchers>()
-    + size_of::<ahash::RandomState>()
-    + size_of::<Arc<Pool>>()
-    + size_of::<[usize; 4]>()
-    + size_of::<Arc<AtomicU64>>()
-    + size_of::<Vec<Option<Box<Table>>>>();
-const PADDING: usize = HEAD.next_multiple_of(LINE) - HEAD;
 
 impl Stripe {
     pub(super) fn new(hasher: ahash::RandomState, pool: Arc<Pool>, tables: usize) -> Stripe {
         Stripe {
-            evictor: Evictor::default(),
+            tables: (0..tables).map(|_| None).collect(),
             watchers: Watchers::default(),
+            counters: Counters::default(),
             hasher,
+            evictor: Evictor::default(),
+            ledger: None,
             pool,
             used: 0,
             credit: 0,
             published: 0,
             reclaim_at: 0,
             due_ms: Arc::new(AtomicU64::new(NEVER_MS)),
-            tables: (0..tables).map(|_| None).collect(),
-            _padding: [0; PADDING],
-            ledger: None,
-            counters: Counters::default(),
         }
     }
 
@@ -481,18 +463,5 @@ fn entries(tables: &[Option<Box<Table>>]) -> usize {
 fn note_due(next: &AtomicU64, due_ms: u64) {
     if due_ms < next.load(Ordering::Relaxed) {
         next.store(due_ms, Ordering::Relaxed);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::mem::offset_of;
-    use std::sync::Mutex;
-
-    #[test]
-    fn the_counters_and_the_lock_share_the_last_line() {
-        assert_eq!(offset_of!(Stripe, ledger) % LINE, 0);
-        assert!(size_of::<Mutex<Stripe>>() - offset_of!(Stripe, ledger) <= LINE);
     }
 }

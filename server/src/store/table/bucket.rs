@@ -88,18 +88,6 @@ pub(super) fn tag_of(hash: u64) -> u8 {
     ((hash >> 32) as u8).max(1)
 }
 
-/// As `prefetch`, for what is about to be written: no other core keeps a copy.
-#[inline]
-pub(in crate::store) fn prefetch_to_write<T>(pointer: *const T) {
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: a prefetch reads nothing the program can see and cannot fault.
-    unsafe {
-        std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(pointer.cast());
-    }
-    #[cfg(not(target_arch = "x86_64"))]
-    let _ = pointer;
-}
-
 /// Asks the cache for what `pointer` points to, which need not be valid.
 #[inline]
 pub(super) fn prefetch<T>(pointer: *const T) {

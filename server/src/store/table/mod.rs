@@ -17,7 +17,6 @@ mod growth;
 mod hint;
 mod scan;
 
-pub(super) use bucket::prefetch_to_write;
 pub(super) use deadlines::NEVER_MS;
 pub(super) use due::Budget;
 pub(super) use hint::Hint;
