@@ -372,7 +372,9 @@ impl Member {
 
     fn serve(&self, mut inner: MutexGuard<'_, Inner>) {
         let was_out = inner.breaker.out().is_some();
-        inner.breaker.close(self.ok());
+        if was_out {
+            inner.breaker.close(self.ok());
+        }
         self.take_mean_us();
         let ttl_ms = self.shared.gutter.ttl.as_millis() as u64;
         self.quiet_until_ms
