@@ -89,8 +89,8 @@ fn is_plain_set(args: &[&[u8]]) -> bool {
     const TIMES: [&str; 5] = ["EX", "PX", "EXAT", "PXAT", "JITTER"];
     let options = args.get(2..).unwrap_or_default().chunks(2);
     options.into_iter().all(|option| {
-        let is = |name: &&str| option[0].eq_ignore_ascii_case(name.as_bytes());
-        option.len() == 2 && TIMES.iter().any(|name| is(&name))
+        let is = |name: &str| option[0].eq_ignore_ascii_case(name.as_bytes());
+        option.len() == 2 && TIMES.iter().any(|name| is(name))
     })
 }
 
