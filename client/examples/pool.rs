@@ -11,6 +11,7 @@ async fn main() -> larder_client::Result<()> {
     run(&urls).await
 }
 
+/// The example itself, against one server.
 pub async fn run(urls: &[String]) -> larder_client::Result<()> {
     // Names decide where keys are, so a node may get another address without its keys moving.
     let mut builder = PoolBuilder::new();

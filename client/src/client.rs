@@ -76,7 +76,7 @@ impl Client {
         let config = Arc::new(config);
         let events = Events::new();
         let name: Arc<str> = target.address.to_string().into();
-        let node = Node::spawn(name, &target, &config, &events);
+        let node = Node::spawn(&name, &target, &config, &events);
         Ok(Client {
             timeout: config.response_timeout,
             hot: false,

@@ -186,6 +186,8 @@ async fn accept(shared: Arc<Shared>, listener: std::net::TcpListener) {
     };
     while let Ok((stream, _)) = listener.accept().await {
         let connection = shared.accepted.fetch_add(1, Ordering::SeqCst);
+        // A client that has gone already is found out when it is read from.
+        let _ = stream.set_nodelay(true);
         let shared = Arc::clone(&shared);
         tokio::spawn(async move {
             let mut peer = Peer {

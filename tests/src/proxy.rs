@@ -40,7 +40,8 @@ pub enum Flow {
     Forward,
     /// It is not read, so that the sender's socket fills up.
     Stop,
-    /// It is read and thrown away.
+    /// It is read and thrown away. What a connection has lost never arrives, so nothing that comes later on it does
+    /// either, whatever faults are set then: TCP leaves no gaps.
     Swallow,
 }
 
@@ -360,6 +361,7 @@ async fn forward(
         direction,
         to,
         faults: faults.subscribe(),
+        has_gap: false,
     };
     tokio::try_join!(
         receive(shared, faults.subscribe(), from, pieces),
@@ -374,10 +376,13 @@ async fn receive(
     mut from: ReadHalf<'_>,
     pieces: mpsc::Sender<Piece>,
 ) -> io::Result<()> {
-    let mut due = Instant::now();
+    let (mut due, mut has_gap) = (Instant::now(), false);
     let mut buffer = vec![0; READ_BYTES];
     loop {
-        let suffered = *faults.borrow_and_update();
+        let mut suffered = *faults.borrow_and_update();
+        if has_gap {
+            suffered.flow = Flow::Swallow;
+        }
         let read = async {
             match suffered.flow {
                 Flow::Stop => std::future::pending().await,
@@ -393,6 +398,7 @@ async fn receive(
             return Ok(());
         }
         if suffered.flow == Flow::Swallow {
+            has_gap = true;
             continue;
         }
         let jitter_us = lock(&shared.rng).below(suffered.jitter.as_micros() as usize + 1) as u64;
@@ -409,6 +415,7 @@ struct Sender<'a> {
     direction: Direction,
     to: WriteHalf<'a>,
     faults: watch::Receiver<Faults>,
+    has_gap: bool,
 }
 
 impl Sender<'_> {
@@ -439,8 +446,11 @@ impl Sender<'_> {
         while !bytes.is_empty() {
             let suffered = *self.faults.borrow_and_update();
             match suffered.flow {
-                Flow::Forward => {}
-                Flow::Swallow => return Ok(()),
+                Flow::Forward if !self.has_gap => {}
+                Flow::Forward | Flow::Swallow => {
+                    self.has_gap = true;
+                    return Ok(());
+                }
                 Flow::Stop => {
                     let _ = self.faults.changed().await;
                     continue;

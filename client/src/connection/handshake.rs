@@ -26,16 +26,17 @@ pub(crate) async fn connect(target: &Target, config: &Config) -> io::Result<Read
         input: BytesMut::new(),
         decoder: Decoder::new(config.max_reply_bytes),
     };
+    let mut words = Words::default();
     if !(config.resp3 && hello(&mut talk, target, config).await?) {
-        old_hello(&mut talk, target, config).await?;
+        old_hello(&mut words, target, config);
     }
     // For those who look at CLIENT LIST; older servers do not know it.
-    talk.ask(&["CLIENT", "SETINFO"], &("LIB-NAME", "larder-client")).await?;
-    talk.ask(&["CLIENT", "SETINFO"], &("LIB-VER", env!("CARGO_PKG_VERSION")))
-        .await?;
+    words.may(&["CLIENT", "SETINFO"], &("LIB-NAME", "larder-client"));
+    words.may(&["CLIENT", "SETINFO"], &("LIB-VER", env!("CARGO_PKG_VERSION")));
     if target.database != 0 {
-        talk.need(&["SELECT"], &target.database).await?;
+        words.must(&["SELECT"], &target.database);
     }
+    talk.say(&words).await?;
     Ok(Ready {
         stream: talk.stream,
         input: talk.input,
@@ -57,22 +58,41 @@ async fn hello(talk: &mut Talk, target: &Target, config: &Config) -> io::Result<
 }
 
 /// The same in RESP2.
-async fn old_hello(talk: &mut Talk, target: &Target, config: &Config) -> io::Result<()> {
+fn old_hello(words: &mut Words, target: &Target, config: &Config) {
     if let Some(password) = &target.password {
-        talk.need(&["AUTH"], &(&target.user, password)).await?;
+        words.must(&["AUTH"], &(&target.user, password));
     }
     if let Some(name) = &config.client_name {
-        talk.need(&["CLIENT", "SETNAME"], name).await?;
+        words.must(&["CLIENT", "SETNAME"], name);
     }
     // A server that wants a password says so to any command; better now than to the first call.
-    talk.need(&["PING"], &()).await
+    words.must(&["PING"], &());
+}
+
+/// What is said in one go, so that it takes one round trip.
+#[derive(Default)]
+struct Words {
+    out: Vec<u8>,
+    /// For each whether the server must agree.
+    musts: Vec<bool>,
+}
+
+impl Words {
+    fn must(&mut self, name: &[&str], args: &impl ToArgs) {
+        Encoder::new(&mut self.out).request(name, args);
+        self.musts.push(true);
+    }
+
+    fn may(&mut self, name: &[&str], args: &impl ToArgs) {
+        Encoder::new(&mut self.out).request(name, args);
+        self.musts.push(false);
+    }
 }
 
 fn refused(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::PermissionDenied, what)
 }
 
-/// One question at a time.
 struct Talk {
     stream: Stream,
     input: BytesMut,
@@ -83,8 +103,31 @@ impl Talk {
     async fn ask(&mut self, name: &[&str], args: &impl ToArgs) -> io::Result<Value> {
         let mut request = Vec::new();
         Encoder::new(&mut request).request(name, args);
-        self.stream.write_all(&request).await?;
-        self.stream.flush().await?;
+        self.send(&request).await?;
+        self.hear().await
+    }
+
+    /// Says some words and hears all replies.
+    ///
+    /// # Errors
+    /// What the server said against the first that it must agree to.
+    async fn say(&mut self, words: &Words) -> io::Result<()> {
+        self.send(&words.out).await?;
+        for must in &words.musts {
+            match self.hear().await? {
+                Value::Error(error) if *must => return Err(refused(error.message())),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn send(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await?;
+        self.stream.flush().await
+    }
+
+    async fn hear(&mut self) -> io::Result<Value> {
         loop {
             match self.decoder.decode(&mut self.input) {
                 Ok(Some(Value::Push(_))) => continue,
@@ -95,13 +138,6 @@ impl Talk {
             if self.stream.read_buf(&mut self.input).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-        }
-    }
-
-    async fn need(&mut self, name: &[&str], args: &impl ToArgs) -> io::Result<()> {
-        match self.ask(name, args).await? {
-            Value::Error(error) => Err(refused(error.message())),
-            _ => Ok(()),
         }
     }
 }

@@ -191,7 +191,7 @@ impl Member {
     /// Begins to time a call, if it is one of those that are.
     #[inline]
     pub(crate) fn start_timing(&self) -> Option<Instant> {
-        (self.ok.load(Ordering::Relaxed) % TIMED_EVERY == 0).then(Instant::now)
+        self.ok().is_multiple_of(TIMED_EVERY).then(Instant::now)
     }
 
     /// A call succeeded.
@@ -384,7 +384,9 @@ impl Member {
 
     fn serve(&self, mut inner: MutexGuard<'_, Inner>) {
         let was_out = inner.breaker.out().is_some();
-        inner.breaker.close(self.ok());
+        if was_out {
+            inner.breaker.close(self.ok());
+        }
         self.take_mean_us();
         self.quiet();
         let careful = !inner.distrust.is_empty();

@@ -99,7 +99,7 @@ impl Ledger {
 
 fn member(node: &PoolNode, config: &Arc<Config>, shared: &Arc<Shared>) -> Member {
     let name: Arc<str> = node.name.as_str().into();
-    Member::new(Node::spawn(name, &node.target, config, &shared.events), shared)
+    Member::new(Node::spawn(&name, &node.target, config, &shared.events), shared)
 }
 
 impl Pool {

@@ -99,8 +99,22 @@ impl View {
     }
 
     /// The nodes of a key in the order in which it prefers them; the owner first.
-    pub(crate) fn ranking<'a>(&'a self, slot: Slot, key: &[u8]) -> impl Iterator<Item = &'a Arc<Member>> + use<'a> {
+    pub(crate) fn ranking<'a>(
+        &'a self,
+        slot: Slot,
+        key: &[u8],
+    ) -> impl Iterator<Item = &'a Arc<Member>> + Send + use<'a> {
         self.places.ranking(slot, key).map(|place| &self.members[place])
+    }
+
+    /// Whether a key had another owner lately, so that values are handed over.
+    #[inline]
+    pub(crate) fn is_handed_over(&self, spot: Spot<'_>, owner: &Arc<Member>) -> bool {
+        let other = |before: &Before| {
+            let place = before.places.owner(spot.slot, spot.key);
+            !Arc::ptr_eq(&before.members[place], owner)
+        };
+        self.before.iter().any(other)
     }
 
     /// Who owned a key before its owner of today, if values are still handed over; the latest first, each once.

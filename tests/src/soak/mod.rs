@@ -41,6 +41,9 @@ pub struct Options {
     /// Tasks that call at the same time.
     #[arg(long, default_value_t = 256)]
     pub tasks: u64,
+    /// Calls per second, so that much goes wrong between them.
+    #[arg(long, default_value_t = 20_000, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    pub rate: u64,
     /// Repeats the random choices of a run that printed this seed.
     #[arg(long)]
     pub seed: Option<u64>,
@@ -186,6 +189,8 @@ async fn call(options: &Options, seed: u64, proxies: &[Arc<Proxy>]) -> Result<Re
                 number,
                 issued: [0; KEYS_PER_TASK],
                 limit: options.calls,
+                interval: Duration::from_secs(1).div_f64(options.rate.max(1) as f64),
+                began: start.into(),
             };
             tokio::spawn(task.run())
         })
@@ -239,12 +244,19 @@ struct Task {
     /// The last version of each key that was ever sent.
     issued: [u64; KEYS_PER_TASK],
     limit: u64,
+    interval: Duration,
+    began: tokio::time::Instant,
 }
 
 impl Task {
     async fn run(mut self) {
         let mut outcomes = BTreeMap::new();
-        while self.tally.made.fetch_add(1, Ordering::Relaxed) < self.limit {
+        loop {
+            let number = self.tally.made.fetch_add(1, Ordering::Relaxed);
+            if number >= self.limit {
+                break;
+            }
+            tokio::time::sleep_until(self.began + self.interval.mul_f64(number as f64)).await;
             let start = Instant::now();
             let patience = self.patience();
             let outcome = match tokio::time::timeout(patience, self.one()).await {

@@ -2,7 +2,6 @@
 
 #![allow(
     dead_code,
-    missing_docs,
     unreachable_pub,
     reason = "the examples are programs; their `main` is not used here"
 )]

@@ -28,8 +28,7 @@ impl Pool {
         let servers: Vec<_> = (0..NODES).map(|_| Server::larder(&[])).collect();
         let proxies: Vec<_> = servers.iter().map(|server| Proxy::start(server.port(), 1)).collect();
         let mut config = Config::default();
-        config.response_timeout = Duration::from_millis(400);
-        config.connect_timeout = Duration::from_millis(400);
+        config.connect_timeout = Duration::from_millis(500);
         config.backoff_max = Duration::from_millis(200);
         let mut builder = PoolBuilder::new().config(config).gutter(gutter);
         for (number, proxy) in proxies.iter().enumerate() {
@@ -159,19 +158,20 @@ fn what_was_deleted_while_a_node_was_cut_off_is_never_read_from_it_again() {
             pool.client.del([key]).await.expect("a delete goes elsewhere");
         }
         pool.proxies[1].heal();
-        let healed = Instant::now();
         let client = pool.client.clone();
         let check = async {
-            for round in 0..50 {
+            loop {
                 for key in &keys {
                     let read = client.get::<String>(key).await.expect("a read");
-                    assert_eq!(read, None, "{key} in round {round} after it was deleted");
+                    assert_eq!(read, None, "{key} after it was deleted");
                 }
             }
         };
-        let (back, ()) = tokio::join!(pool.wait_back(1), check);
+        let back = tokio::select! {
+            back = pool.wait_back(1) => back,
+            () = check => unreachable!("it checks on and on"),
+        };
         println!("in use again {back:?} after the network was");
-        assert!(healed.elapsed() < Duration::from_secs(10));
         let mut node = pool.servers[1].connect();
         for key in &keys {
             assert_eq!(
@@ -208,15 +208,18 @@ fn when_the_log_of_what_a_node_missed_overflows_no_older_value_is_read() {
         pool.proxies[2].heal();
         let client = pool.client.clone();
         let check = async {
-            for round in 0..50 {
+            loop {
                 for (number, key) in keys.iter().enumerate() {
                     let read = client.get::<String>(key).await.expect("a read");
                     let is_right = read.is_none() || (number % 2 == 1 && read.as_deref() == Some("new"));
-                    assert!(is_right, "{key} is {read:?} in round {round}");
+                    assert!(is_right, "{key} is {read:?}");
                 }
             }
         };
-        tokio::join!(pool.wait_back(2), check);
+        tokio::select! {
+            _ = pool.wait_back(2) => {}
+            () = check => unreachable!("it checks on and on"),
+        }
         for key in &keys {
             let read = pool.client.get::<String>(key).await.expect("a read");
             assert_ne!(read.as_deref(), Some("old"), "{key}");

@@ -7,6 +7,7 @@ fn no_reply_is_wrong_and_no_call_hangs_whatever_fails() {
     let report = run(&Options {
         calls: 30_000,
         tasks: 64,
+        rate: 6_000,
         seed: None,
     })
     .expect("it runs");

@@ -129,15 +129,106 @@ fn more_than_the_limit_fails_at_once() {
     submit(&mut calls, order(0), "c");
 }
 
+#[test]
+fn calls_given_up_before_they_were_sent_make_room() {
+    let mut calls = Calls::new(NODE.into(), 2, 1 << 20);
+    for _ in 0..10 {
+        let given_up = submit(&mut calls, order(0), "given up");
+        drop(calls.abandon(given_up));
+    }
+    submit(&mut calls, order(0), "wanted");
+    let mut sent = Vec::new();
+    calls.take_out(&mut sent);
+    assert_eq!(words(&sent), ["wanted"]);
+    assert_eq!(calls.pending(), 1);
+}
+
+#[test]
+fn a_request_that_was_taken_but_not_sent_can_still_be_given_up_after_a_break() {
+    let mut calls = calls();
+    let (first, second) = (submit(&mut calls, order(0), "a"), submit(&mut calls, order(0), "b"));
+    let mut taken = Vec::new();
+    let begins = calls.take_out(&mut taken);
+    drop(calls.abandon(first));
+    calls.lose(begins, &taken, &lost(), &mut Vec::new());
+    let mut sent = Vec::new();
+    calls.take_out(&mut sent);
+    assert_eq!(words(&sent), ["b"]);
+    assert!(poll(&mut calls, second).is_pending());
+}
+
+#[test]
+fn closing_forgets_what_was_not_taken_and_the_driver_may_lose_the_rest_later() {
+    let mut calls = calls();
+    let first = submit(&mut calls, order(0), "a");
+    let mut taken = Vec::new();
+    let begins = calls.take_out(&mut taken);
+    let second = submit(&mut calls, order(0), "b");
+    calls.fail_all(&Error::Closed, &mut Vec::new());
+    for ticket in [first, second] {
+        assert!(matches!(poll(&mut calls, ticket), Poll::Ready(Err(Error::Closed))));
+    }
+    calls.lose(begins + 3, &taken[3..], &lost(), &mut Vec::new());
+    let mut sent = Vec::new();
+    calls.take_out(&mut sent);
+    assert!(sent.is_empty() && calls.pending() == 0);
+}
+
+#[test]
+fn a_connection_is_dead_if_it_owes_a_reply_and_is_silent_for_longer_than_its_patience() {
+    let mut calls = calls();
+    let signs = |written, heard_us, caught_up_us| Signs {
+        written,
+        heard_us,
+        caught_up_us,
+        patience_us: 1000,
+    };
+    assert_eq!(calls.dead_at_us(signs(0, 0, 0)), u64::MAX, "nothing was asked");
+    let given_up = submit(&mut calls, order(500), "a");
+    let mut sent = Vec::new();
+    calls.take_out(&mut sent);
+    let written = sent.len() as u64;
+    assert_eq!(calls.dead_at_us(signs(written - 1, 0, 0)), u64::MAX, "not all was sent");
+    // Whether the caller has gone does not matter.
+    drop(calls.abandon(given_up));
+    assert_eq!(calls.dead_at_us(signs(written, 0, 0)), 1500);
+    assert_eq!(calls.dead_at_us(signs(written, 900, 0)), 1900, "something was heard");
+    assert_eq!(calls.dead_at_us(signs(written, 0, 700)), 1700, "it was sent late");
+    assert_eq!(
+        calls.dead_at_us(signs(written, 90_000, 0)),
+        4500,
+        "much is heard, but not what was asked"
+    );
+    let patient = Order {
+        deadline_us: 60_000,
+        ..order(0)
+    };
+    calls
+        .reply(value("a"), written, 0, &mut Vec::new())
+        .expect("it was asked");
+    submit(&mut calls, patient, "b");
+    calls.take_out(&mut Vec::new());
+    assert_eq!(
+        calls.dead_at_us(signs(u64::MAX, 0, 0)),
+        60_000,
+        "a caller may have more patience"
+    );
+}
+
 /// What may happen to a connection's calls.
 #[derive(Clone, Debug)]
 enum Step {
-    Submit { pipeline: bool, patience_us: u64 },
+    Submit {
+        pipeline: bool,
+        patience_us: u64,
+    },
     Abandon(usize),
     Take,
     Write(usize),
     Reply(usize),
     Lose,
+    /// The connection breaks, and the next cannot be made.
+    Down,
     Pass(u64),
     Poll(usize),
 }
@@ -150,6 +241,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         4 => (1usize..64).prop_map(Step::Write),
         4 => (1usize..4).prop_map(Step::Reply),
         1 => Just(Step::Lose),
+        1 => Just(Step::Down),
         2 => (1u64..60).prop_map(Step::Pass),
         3 => any::<usize>().prop_map(Step::Poll),
     ];
@@ -232,6 +324,15 @@ impl World {
                 self.received.clear();
                 self.answered = 0;
                 self.taken.clear();
+                self.taken_at = self.calls.take_out(&mut self.taken);
+                self.written = self.taken_at;
+            }
+            Step::Down => {
+                self.step(&Step::Lose);
+                // What was taken after the break is of no connection yet.
+                let rest = std::mem::take(&mut self.taken);
+                self.calls.lose(self.taken_at, &rest, &lost(), &mut Vec::new());
+                self.calls.fail_all(&lost(), &mut Vec::new());
                 self.taken_at = self.calls.take_out(&mut self.taken);
                 self.written = self.taken_at;
             }
