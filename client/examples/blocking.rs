@@ -7,6 +7,7 @@ fn main() -> larder_client::Result<()> {
     run(&std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string()))
 }
 
+/// The example itself, against one server.
 pub fn run(url: &str) -> larder_client::Result<()> {
     let cache = Client::connect(url)?;
 

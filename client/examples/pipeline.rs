@@ -8,6 +8,7 @@ async fn main() -> larder_client::Result<()> {
     run(&std::env::args().nth(1).unwrap_or("redis://127.0.0.1:6379".to_string())).await
 }
 
+/// The example itself, against one server.
 pub async fn run(url: &str) -> larder_client::Result<()> {
     let cache = Client::connect(url)?;
 

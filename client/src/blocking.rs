@@ -47,11 +47,27 @@ impl Client {
     /// # Errors
     /// [`Error::Usage`] if the URL or a setting makes no sense, or the system gives no thread.
     pub fn connect_with(url: &str, config: Config) -> Result<Client> {
+        Client::start(|| client::Client::connect_with(url, config))
+    }
+
+    /// A client of a pool; see [`Client::pool`](crate::Client::pool).
+    ///
+    /// # Errors
+    /// As there, or [`Error::Usage`] if the system gives no thread.
+    pub fn pool(nodes: impl IntoIterator<Item = impl AsRef<str>>) -> Result<Client> {
+        Client::start(|| client::Client::pool(nodes))
+    }
+
+    /// Any client that `make` makes, such as that of a [`PoolBuilder`](crate::PoolBuilder).
+    ///
+    /// # Errors
+    /// What `make` returns, or [`Error::Usage`] if the system gives no thread.
+    pub fn start(make: impl FnOnce() -> Result<client::Client>) -> Result<Client> {
         let runtime = Runtime::start().map_err(|error| Error::Usage(format!("no thread for the client: {error}")))?;
         let client = {
             // Its tasks belong to the thread behind it.
             let _entered = runtime.handle().enter();
-            client::Client::connect_with(url, config)?
+            make()?
         };
         Ok(Client {
             client,
@@ -68,7 +84,9 @@ impl Client {
         }
     }
 
-    pub(crate) fn client(&self) -> &client::Client {
+    /// What is behind it, for what waits for nothing: events, statistics, the members of a pool.
+    #[must_use]
+    pub fn client(&self) -> &client::Client {
         &self.client
     }
 

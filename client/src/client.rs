@@ -1,12 +1,13 @@
 //! The client: what an app holds, and the way of a command to its node.
 
-use crate::command::Request;
+use crate::command::{Request, Scope};
 use crate::config::{Config, Target};
 use crate::connection::Endpoint;
 use crate::dedicated::Dedicated;
 use crate::error::{Error, Result};
 use crate::events::{Event, Events};
 use crate::node::Node;
+use crate::pipeline::join_all;
 use crate::pool::{Options, Pool, PoolNode};
 use crate::resp::Value;
 use crate::stats;
@@ -75,7 +76,7 @@ impl Client {
         let config = Arc::new(config);
         let events = Events::new();
         let name: Arc<str> = target.address.to_string().into();
-        let node = Node::spawn(name, &target, &config, &events);
+        let node = Node::spawn(&name, &target, &config, &events);
         Ok(Client {
             timeout: config.response_timeout,
             hot: false,
@@ -238,9 +239,28 @@ impl Client {
     async fn send(&self, request: &impl Request) -> Result<Value> {
         let value = match &self.core.backend {
             Backend::One(node) => node.call(request, self.timeout).await?,
+            Backend::Pool(_) if request.key().is_none() => return Box::pin(self.send_keyless(request)).await,
             Backend::Pool(pool) => pool.run(request, self.timeout, self.hot).await?,
         };
         Ok(value.into_result()?)
+    }
+
+    /// Sends a request that names no key to those nodes of a pool that it concerns.
+    async fn send_keyless(&self, request: &impl Request) -> Result<Value> {
+        let wrong = |why: &str| Err(Error::Usage(format!("{}: {why}", request.name())));
+        match request.scope() {
+            Scope::Any => Ok(self
+                .backend_pool()?
+                .run(request, self.timeout, false)
+                .await?
+                .into_result()?),
+            Scope::Every => {
+                let replies = join_all((0..self.places()).map(|place| self.run_at(place, request))).await;
+                Ok(merged(replies.into_iter().collect::<Result<_>>()?))
+            }
+            Scope::One => wrong("is about one node, and this is a pool; use a client of that node alone"),
+            Scope::Unknown => wrong("nobody here knows where its keys are; say so with Cmd::key"),
+        }
     }
 
     /// How long calls wait.
@@ -279,4 +299,18 @@ impl Client {
     pub(crate) fn dedicated(&self, place: usize) -> Result<Arc<Dedicated>> {
         self.at(place, |node| Arc::clone(node.dedicated()))
     }
+}
+
+/// One reply of those of all nodes: the sum of numbers, one list of lists, else the first.
+fn merged(replies: Vec<Value>) -> Value {
+    let mut replies = replies.into_iter();
+    let first = replies.next().unwrap_or(Value::Nil);
+    replies.fold(first, |all, reply| match (all, reply) {
+        (Value::Int(sum), Value::Int(more)) => Value::Int(sum.saturating_add(more)),
+        (Value::Array(mut all), Value::Array(more)) => {
+            all.extend(more);
+            Value::Array(all)
+        }
+        (first, _) => first,
+    })
 }

@@ -49,7 +49,7 @@ pub enum Event {
         /// The node's name.
         node: Arc<str>,
     },
-    /// Calls for a node that is out went to others; told at most once a second and node.
+    /// Calls for a node that is out went to others; told at most four times a second and node.
     Redirected {
         /// The name of the node that is out.
         node: Arc<str>,

@@ -44,6 +44,10 @@
 //! # }
 //! ```
 //!
+//! **Several nodes** that know nothing of each other are one cache for the clients that place keys on them alike:
+//! [`Client::pool`] and, with settings, [`PoolBuilder`]. Commands on many keys and pipelines are split and their replies
+//! merged; keys that must be on one node get the same hash tag, as in `{user:7}:name` and `{user:7}:mail`.
+//!
 //! **Waiting.** Commands that block, such as [`Client::blpop`], and [subscriptions](Client::subscribe) have connections
 //! of their own.
 //!
@@ -53,6 +57,9 @@
 //! go on without the cache, [`Error::may_have_run`] tells whether a write is in doubt. Every wait and every buffer has a
 //! bound, which [`Config`] names with its default. A command is sent again only if that can do no harm, and no more than
 //! one for ten that succeed.
+//!
+//! **Many nodes** that know nothing of each other are one cache with [`Client::pool`]; what that promises, and what not, is in
+//! `docs/pool.md`.
 //!
 //! # Features
 //!
@@ -85,7 +92,7 @@ pub use config::{Address, Config, DEFAULT_PORT, Target};
 pub use error::{DecodeError, Error, Result, ServerError};
 pub use events::Event;
 pub use pipeline::Pipeline;
-pub use pool::{GutterConfig, HealthConfig, HotKeyRules, Placement, PoolBuilder, PoolNode, Reason};
+pub use pool::{GutterConfig, HealthConfig, HotKeyRules, KeyHash, Placement, PoolBuilder, PoolNode, Reason};
 pub use pubsub::{Delivery, Message, Subscription};
 pub use resp::{Encoder, FromValue, ToArgs, Value};
 pub use scan::{Scan, ScanOptions};

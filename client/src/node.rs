@@ -27,10 +27,10 @@ pub(crate) struct Node {
 
 impl Node {
     /// Starts connecting, in tasks of the current runtime.
-    pub(crate) fn spawn(name: Arc<str>, target: &Target, config: &Arc<Config>, events: &Events) -> Node {
-        let connect = |_| Connection::spawn(Arc::clone(&name), target.clone(), Arc::clone(config), events.clone());
+    pub(crate) fn spawn(name: &Arc<str>, target: &Target, config: &Arc<Config>, events: &Events) -> Node {
+        let connect = |_| Connection::spawn(Arc::clone(name), target.clone(), Arc::clone(config), events.clone());
         let endpoint = Endpoint {
-            name: Arc::clone(&name),
+            name: Arc::clone(name),
             target: target.clone(),
             config: Arc::clone(config),
         };

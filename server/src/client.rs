@@ -326,6 +326,19 @@ impl Peer {
         }
     }
 
+    /// Puts replies that the socket did not take in front of what waits in the inbox.
+    #[cold]
+    pub(crate) fn hand_back(&self, replies: &[u8]) {
+        let mut inbox = self.inbox.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut output = Output::default();
+        output.extend(replies);
+        output.append(&inbox.output);
+        inbox.output = output;
+        drop(inbox);
+        self.has_mail.store(true, Ordering::Release);
+        self.wake();
+    }
+
     /// Bytes of replies and messages that the peer has not taken yet.
     pub fn unsent_bytes(&self) -> usize {
         let inbox = if self.has_mail() {

@@ -5,24 +5,25 @@
 //! that the socket does not take, commands held back by a pause) moves into the connection until the
 //! next turn; everything else lies in buffers of the worker.
 
+mod sending;
+
 use crate::client::Client;
+use crate::clock::monotonic_nanos;
 use crate::large::Large;
 use crate::memory;
 use crate::node::{Node, unix_ms};
+use crate::outbox::Ticket;
 use crate::resp::decode::{Decoder, Limits};
 use crate::resp::encode::{Output, Reply};
 use crate::resp::request::Batch;
 use crate::stats::WorkerStats;
 use crate::transport::Transport;
-use crate::turn::{Stop, TURN_COMMANDS, TURN_TIME, execute};
+use crate::turn::{Stop, TURN_COMMANDS, TURN_NANOS, execute};
 use crate::worker::{self, Buffers, INPUT_BYTES, Worker};
-use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
-use tokio::io::ReadBuf;
 
 /// A leftover up to this size is copied before the next read instead of being read behind.
 const COPY_BYTES: usize = 16 * 1024;
@@ -42,7 +43,7 @@ enum Input {
     /// In a buffer of the connection.
     Own(Vec<u8>),
     /// Decoded in an earlier turn.
-    Parked(Parked),
+    Parked(Box<Parked>),
 }
 
 /// What of a turn's input is kept.
@@ -52,7 +53,7 @@ enum Rest {
     /// The whole buffer: a long request of which nothing could run yet must not be copied at each read.
     Everything,
     /// Decoded requests, and whether a pause holds them.
-    Parked(Parked, bool),
+    Parked(Box<Parked>, bool),
 }
 
 /// A connection and all that it keeps between turns.
@@ -69,15 +70,19 @@ pub(crate) struct Connection<T: Transport> {
     large: Option<Large>,
     /// The last request had a large argument, so the next may have one.
     expects_large: bool,
-    parked: Option<Parked>,
+    parked: Option<Box<Parked>>,
     /// The place among those who wait for the end of a pause.
     ticket: Option<u64>,
     /// Replies that the socket has not taken yet.
     output: Output,
+    /// Where the replies of the last turn wait to be sent with those of others.
+    posted: Option<Ticket>,
     /// How much of the node's allowance for unauthenticated input this connection uses.
     unauthenticated_bytes: usize,
-    /// What the node was told that its buffers hold.
+    /// What the node was told that its buffers hold, large values in the output aside.
     counted_bytes: usize,
+    /// Large values that the node was told of.
+    pinned: Vec<usize>,
 }
 
 impl<T: Transport> Future for Connection<T> {
@@ -105,8 +110,10 @@ impl<T: Transport> Connection<T> {
             parked: None,
             ticket: None,
             output: Output::default(),
+            posted: None,
             unauthenticated_bytes: 0,
             counted_bytes: 0,
+            pinned: Vec::new(),
         }
     }
 
@@ -118,28 +125,32 @@ impl<T: Transport> Connection<T> {
     /// Turns until it must wait or has used up its share of the worker; ready when the connection has ended.
     pub(crate) fn poll_turns(&mut self, worker: &mut Worker, cx: &mut Context<'_>) -> Poll<()> {
         self.client.peer.register(cx.waker());
+        self.take_back(worker, cx);
         let mut commands = 0;
         let mut began = None;
         loop {
             worker.refresh();
             if self.client.peer.is_killed() {
                 // What was for it before it was closed still goes out, as far as its socket takes it.
+                self.take_back(worker, cx);
                 let _ = self.flush(cx);
                 return Poll::Ready(());
             }
             if ready!(self.flush(cx)).is_err() || self.client.close {
                 return Poll::Ready(());
             }
-            let Some(input) = ready!(self.fill(worker, cx)) else {
+            let input = ready!(self.fill(worker, cx));
+            self.take_back(worker, cx);
+            let Some(input) = input else {
                 return Poll::Ready(());
             };
-            let now = Instant::now();
+            let now = monotonic_nanos();
             let (ran, ended) = self.turn(worker, cx, input, now);
             commands += ran;
             if self.ticket.is_some() {
                 return self.wait_for_pause(cx);
             }
-            if commands >= TURN_COMMANDS || ended - *began.get_or_insert(now) >= TURN_TIME {
+            if commands >= TURN_COMMANDS || ended - *began.get_or_insert(now) >= TURN_NANOS {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
@@ -155,7 +166,7 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Works on one input: decode, execute, send. Returns how many commands ran, and when they had.
-    fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>, input: Input, now: Instant) -> (usize, Instant) {
+    fn turn(&mut self, worker: &mut Worker, cx: &mut Context<'_>, input: Input, now: u64) -> (usize, u64) {
         let mut buffers = worker.buffers.take().expect("a turn puts the buffers back");
         let Buffers {
             input: shared,
@@ -184,8 +195,10 @@ impl<T: Transport> Connection<T> {
             Stop::Finished => run.requests().len(),
             Stop::Before(next) | Stop::PausedBefore(next) => next,
         };
-        let rest = self.rest(bytes, run, &stop, decoded.as_ref().ok().copied());
-        self.keep(input, rest);
+        match self.rest(bytes, run, &stop, decoded.as_ref().ok().copied()) {
+            Rest::Nothing if self.ticket.is_none() => {}
+            rest => self.keep(input, rest),
+        }
         self.check_input(worker);
         match decoded {
             // What was decoded before the error comes first; then it is found again.
@@ -193,7 +206,7 @@ impl<T: Transport> Connection<T> {
             Err(error) if !self.client.close => self.refuse(&error, output),
             _ => {}
         }
-        self.send(worker, cx, output);
+        self.reply(worker, cx, output, ended);
         worker.put_back(buffers);
         (ran, ended)
     }
@@ -213,7 +226,8 @@ impl<T: Transport> Connection<T> {
             return Poll::Ready(None);
         }
         if self.leftover.len() > COPY_BYTES {
-            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut self.leftover, INPUT_BYTES)) else {
+            self.leftover.reserve(INPUT_BYTES);
+            let Ok(read @ 1..) = ready!(self.stream.poll_append(cx, &mut self.leftover, usize::MAX)) else {
                 return Poll::Ready(None);
             };
             self.count_read(read);
@@ -226,12 +240,9 @@ impl<T: Transport> Connection<T> {
         } else {
             shared.len()
         };
-        let mut buffer = ReadBuf::new(&mut shared[kept..end]);
-        let result = ready!(self.stream.poll_read(cx, &mut buffer));
-        let read = buffer.filled().len();
-        if result.is_err() || read == 0 {
+        let Ok(read @ 1..) = ready!(self.stream.poll_read(cx, &mut shared[kept..end])) else {
             return Poll::Ready(None);
-        }
+        };
         // Set again if a large argument begins in what was read; a read that left room did no harm.
         self.expects_large &= read < PEEK_BYTES;
         if kept > 0 {
@@ -309,12 +320,13 @@ impl<T: Transport> Connection<T> {
             },
             Stop::Before(next) | Stop::PausedBefore(next) => {
                 let (batch, input) = batch.split_off(input, next);
-                Rest::Parked(Parked { batch, input }, matches!(stop, Stop::PausedBefore(_)))
+                Rest::Parked(Box::new(Parked { batch, input }), matches!(stop, Stop::PausedBefore(_)))
             }
         }
     }
 
     /// Moves the rest of a turn's input into the connection.
+    #[inline(never)]
     fn keep(&mut self, input: Input, rest: Rest) {
         let (peer, pause) = (&self.client.peer, &self.node.pause);
         if matches!(rest, Rest::Parked(_, true)) {
@@ -347,7 +359,32 @@ impl<T: Transport> Connection<T> {
     }
 
     /// Closes a connection whose pending input is over its limit.
+    #[inline]
     fn check_input(&mut self, worker: &Worker) {
+        if self.holds_something() || self.counts_something() {
+            self.weigh_input(worker);
+        }
+    }
+
+    /// Whether anything waits in the connection.
+    fn holds_something(&self) -> bool {
+        !self.leftover.is_empty()
+            || self.decoder.is_inside()
+            || self.parked.is_some()
+            || self.large.is_some()
+            || !self.output.is_empty()
+            || self.client.transaction_bytes() != 0
+    }
+
+    /// Whether others were told that something does.
+    fn counts_something(&self) -> bool {
+        self.counted_bytes != 0
+            || self.unauthenticated_bytes != 0
+            || self.client.peer.input_bytes.load(Ordering::Relaxed) != 0
+    }
+
+    #[inline(never)]
+    fn weigh_input(&mut self, worker: &Worker) {
         let parked = self
             .parked
             .as_ref()
@@ -379,86 +416,12 @@ impl<T: Transport> Connection<T> {
         }
     }
 
-    /// Tells the node what the connection's buffers hold, if that has changed.
-    fn count_buffers(&mut self, input: usize) {
-        let held = input + self.client.transaction_bytes() + self.output.len();
-        if held != self.counted_bytes {
-            memory::count_buffers(&self.node, self.counted_bytes, held);
-            self.counted_bytes = held;
-        }
-    }
-
     /// Tells the peer that it does not speak the protocol; the connection closes when that is sent.
     fn refuse(&mut self, error: &crate::resp::decode::ProtocolError, output: &mut Output) {
         self.stats.protocol_errors.add(1);
         self.node.count_error("ERR");
         Reply::new(output, self.client.version).error(&format!("ERR {error}"));
         self.client.close = true;
-    }
-
-    /// Writes the turn's replies; what the socket does not take waits in the connection.
-    fn send(&mut self, worker: &Worker, cx: &mut Context<'_>, output: &mut Output) {
-        if output.is_empty() {
-            return;
-        }
-        // An error is seen by the next flush or read, which end the connection.
-        let sent = self.poll_send(cx, output);
-        if let Poll::Ready(Err(_)) = sent {
-            self.client.peer.kill();
-            return;
-        }
-        if output.is_empty() {
-            return;
-        }
-        let limit = match self.client.authenticated {
-            true => worker.settings.client_output_buffer_limit.normal.hard_bytes,
-            false => worker.settings.unauth_output_buffer_limit,
-        };
-        if limit > 0 && output.copied_len() as u64 > limit {
-            tracing::warn!(client = %self.client.peer.address, bytes = output.len(), "closed for not reading replies");
-            self.stats.limit_closes.add(1);
-            self.client.peer.kill();
-            return;
-        }
-        self.output = output.take();
-        let (peer, unsent) = (&self.client.peer, self.output.len());
-        peer.output_bytes.store(unsent, Ordering::Relaxed);
-        self.count_buffers(peer.input_bytes.load(Ordering::Relaxed));
-    }
-
-    /// Writes what earlier turns left and what other parts of the node have posted.
-    fn flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.client.peer.has_mail() {
-            self.client.peer.collect(&mut self.output);
-        }
-        if self.output.is_empty() {
-            return Poll::Ready(Ok(()));
-        }
-        let mut output = std::mem::take(&mut self.output);
-        let before = output.len();
-        let result = self.poll_send(cx, &mut output);
-        if output.len() < before {
-            self.note_progress();
-        }
-        self.client.peer.output_bytes.store(output.len(), Ordering::Relaxed);
-        if !output.is_empty() {
-            self.output = output;
-        }
-        self.count_buffers(self.client.peer.input_bytes.load(Ordering::Relaxed));
-        result
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>, output: &mut Output) -> Poll<io::Result<()>> {
-        while !output.is_empty() {
-            let sent = ready!(self.stream.poll_write(cx, output))?;
-            if sent == 0 {
-                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-            }
-            self.stats.writes.add(1);
-            self.stats.bytes_out.add(sent as u64);
-            output.advance(sent);
-        }
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -469,6 +432,9 @@ impl<T: Transport> Drop for Connection<T> {
             self.node.pause.leave(peer, ticket);
         }
         memory::count_buffers(&self.node, self.counted_bytes, 0);
+        self.node
+            .pins
+            .exchange(&self.node, &mut self.pinned, std::iter::empty());
         crate::commands::transaction::unwatch_all(&mut self.client.watches, &self.node.keyspace);
         crate::commands::monitor::leave(&self.node, peer);
         self.node

@@ -71,7 +71,9 @@ pub(crate) fn run<'w>(scene: &mut Scene<'w>, args: Args<'w>, prepared: Prepared)
     let (client, node) = (&*scene.call.client, scene.call.node);
     scene.call.args = args;
     match prepared.command {
-        Some(command) if client.is_plain() && !node.pause.is_active() && !lacks_room(node, command, args) => {
+        Some(command)
+            if client.is_plain() && !node.pause.is_active() && !lacks_room(node, command, args, prepared.hash) =>
+        {
             if command.quick && !scene.time_each {
                 call_quick(scene, command, prepared.hash);
             } else {
@@ -85,8 +87,8 @@ pub(crate) fn run<'w>(scene: &mut Scene<'w>, args: Args<'w>, prepared: Prepared)
 
 /// Whether a command must have room made for it in memory.
 #[inline]
-fn lacks_room(node: &Node, command: &Command, args: Args<'_>) -> bool {
-    memory::needs_room(node, command.flags) || quota::is_tight(node, command, args)
+fn lacks_room(node: &Node, command: &Command, args: Args<'_>, hash: Option<u64>) -> bool {
+    memory::needs_room(node, command.flags, args, hash) || quota::is_tight(node, command, args)
 }
 
 /// Runs a request for which something must be looked at first.

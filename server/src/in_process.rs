@@ -7,13 +7,12 @@ use crate::client::{Client, Origin, Peer, flag};
 use crate::connection::Connection;
 use crate::node::{Node, unix_ms};
 use crate::resp::encode::Output;
-use crate::transport::Transport;
+use crate::transport::{Link, Transport};
 use crate::worker::Worker;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
-use tokio::io::ReadBuf;
 
 /// Pieces of a reply that are taken over at once.
 const PIECES: usize = 64;
@@ -107,10 +106,10 @@ impl Memory {
 }
 
 impl Transport for Memory {
-    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        self.take(buffer.remaining()).map(|part| {
-            buffer.put_slice(part);
-            Ok(())
+    fn poll_read(&mut self, _: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.take(buffer.len()).map(|part| {
+            buffer[..part.len()].copy_from_slice(part);
+            Ok(part.len())
         })
     }
 
@@ -137,6 +136,10 @@ impl Transport for Memory {
                 .for_each(|piece| self.replies.extend_from_slice(piece));
         }
         Poll::Ready(Ok(self.replies.len() - before))
+    }
+
+    fn link(&self) -> Option<&Arc<Link>> {
+        None
     }
 }
 

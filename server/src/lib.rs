@@ -3,6 +3,7 @@
 pub mod bits;
 pub mod call;
 pub mod client;
+mod clock;
 pub mod command;
 pub mod commands;
 pub mod config;
@@ -19,7 +20,9 @@ pub mod logging;
 pub mod memory;
 pub mod metrics;
 pub mod node;
+mod outbox;
 mod pace;
+mod pins;
 mod quota;
 pub mod resp;
 pub mod server;

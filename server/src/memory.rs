@@ -12,6 +12,7 @@
 use crate::command::flag;
 use crate::housekeeping::{buffer_limit, resident_bytes, status_bytes};
 use crate::node::{Node, unix_ms};
+use crate::resp::request::Args;
 use crate::store::eviction::{Eviction, mix};
 use crate::store::give_back_spare;
 use crate::worker::Scene;
@@ -191,10 +192,16 @@ fn without_evicting(node: &Node, eviction: &Eviction, now_ms: u64) -> Admission 
     }
 }
 
-/// Whether a command that is about to run may need room.
+/// Whether a command that is about to run must have room made for it: it brings something, the node is above its limit,
+/// and what was evicted ahead in the stripe of its only key, given by its hash, does not suffice.
 #[inline]
-pub(crate) fn needs_room(node: &Node, flags: crate::command::Flags) -> bool {
-    flags.has(flag::DENYOOM) && node.over_limit()
+pub(crate) fn needs_room(node: &Node, flags: crate::command::Flags, args: Args<'_>, near: Option<u64>) -> bool {
+    flags.has(flag::DENYOOM) && node.over_limit() && !has_credit(node, args, near)
+}
+
+fn has_credit(node: &Node, args: Args<'_>, near: Option<u64>) -> bool {
+    let brought: usize = args.iter().skip(1).map(<[u8]>::len).sum();
+    near.is_some_and(|hash| node.keyspace.spend_credit(hash, node.keyspace.footprint(brought)))
 }
 
 /// Keeps the node under its limit until the task is dropped.

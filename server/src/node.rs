@@ -4,6 +4,7 @@ use crate::client::{Clients, Monitors, Peer, flag};
 use crate::config::{Config, Settings};
 use crate::latency::LatencyMonitor;
 use crate::memory::Budget;
+use crate::pins::Pins;
 use crate::slowlog::Slowlog;
 use crate::stats::WorkerStats;
 use crate::store::eviction::{Eviction, Policy};
@@ -205,6 +206,8 @@ pub struct Node {
     pub resident_bytes: AtomicUsize,
     /// Bytes of connection buffers, kept by the connections themselves.
     pub client_bytes: AtomicUsize,
+    /// Large values that wait to be sent.
+    pub(crate) pins: Pins,
     /// `maxmemory` in bytes, the default rule applied; 0 is no limit.
     pub memory_limit: AtomicU64,
     /// The limit as it is kept.
@@ -255,6 +258,7 @@ impl Node {
             bytes_per_second: Default::default(),
             resident_bytes: AtomicUsize::new(0),
             client_bytes: AtomicUsize::new(0),
+            pins: Pins::default(),
             memory_limit: AtomicU64::new(limit),
             budget,
             prefixes_declared: tokio::sync::Notify::new(),

@@ -113,7 +113,10 @@ impl Server {
         let (mailbox, inbox) = mpsc::channel(MAILBOX);
         let node = Arc::clone(&self.node);
         let thread = std::thread::Builder::new().name(format!("worker-{index}"));
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .on_thread_park(worker::send_waiting)
+            .build()?;
         let handle = thread.spawn(move || {
             if pin {
                 pin_to_core(index);

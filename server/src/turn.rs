@@ -1,18 +1,18 @@
 //! A turn: running the requests of one input, window by window.
 
 use crate::client::Client;
+use crate::clock::monotonic_nanos;
 use crate::dispatch::{self, Prepared, Ran};
 use crate::resp::Output;
 use crate::resp::request::{Args, Batch};
 use crate::worker::{Scene, Worker};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
 
-/// A turn ends after this many commands, bytes of replies or time, so that one connection cannot hold
-/// the worker.
+/// A turn ends after this many commands, bytes of replies or nanoseconds, so that one connection cannot
+/// hold the worker.
 pub(crate) const TURN_COMMANDS: usize = 128;
 const TURN_OUTPUT_BYTES: usize = 256 * 1024;
-pub(crate) const TURN_TIME: Duration = Duration::from_micros(200);
+pub(crate) const TURN_NANOS: u64 = 200_000;
 /// Commands whose keys are fetched into the cache together; more would push each other out.
 const WINDOW: usize = 32;
 
@@ -27,15 +27,16 @@ pub(crate) enum Stop {
     PausedBefore(usize),
 }
 
-/// Runs the requests in order. A handler's panic ends the connection, not the worker.
+/// Runs the requests in order, from `now` on by the monotonic clock; tells how it ended, and when. A handler's panic ends
+/// the connection, not the worker.
 pub(crate) fn execute(
     worker: &mut Worker,
     client: &mut Client,
     input: &[u8],
     batch: &Batch,
     output: &mut Output,
-    now: Instant,
-) -> (Stop, Instant) {
+    now: u64,
+) -> (Stop, u64) {
     let now_ms = worker.wall_ms(now);
     let mut scene = worker.scene(client, output, now_ms);
     let ran = catch_unwind(AssertUnwindSafe(|| execute_windows(&mut scene, input, batch, now)));
@@ -45,17 +46,12 @@ pub(crate) fn execute(
         worker.stats.panics.add(1);
         tracing::error!(client = %client.peer.address, "a command panicked; its connection is closed");
         client.close = true;
-        (Stop::Finished, Instant::now())
+        (Stop::Finished, monotonic_nanos())
     })
 }
 
 /// Runs a batch, window by window: look up and hash all, fetch their buckets, fetch their entries, run.
-fn execute_windows<'w>(
-    scene: &mut Scene<'w>,
-    input: &'w [u8],
-    batch: &'w Batch,
-    mut began: Instant,
-) -> (Stop, Instant) {
+fn execute_windows<'w>(scene: &mut Scene<'w>, input: &'w [u8], batch: &'w Batch, mut began: u64) -> (Stop, u64) {
     let requests = batch.requests();
     let turn_began = began;
     let mut next = 0;
@@ -84,14 +80,14 @@ fn execute_windows<'w>(
                 break;
             }
         }
-        let now = Instant::now();
+        let now = monotonic_nanos();
         settle(scene, args(next), now - began);
         began = now;
         if let Some(stop) = stop {
             return (stop, now);
         }
         next = end;
-        if next < requests.len() && now - turn_began >= TURN_TIME {
+        if next < requests.len() && now - turn_began >= TURN_NANOS {
             return (Stop::Before(next), now);
         }
     }
@@ -118,13 +114,15 @@ fn prepare<'a>(scene: &mut Scene<'_>, window: impl ExactSizeIterator<Item = Args
 }
 
 /// Books a window's time on its commands.
-fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed: Duration) {
+fn settle(scene: &mut Scene<'_>, first: Args<'_>, elapsed_nanos: u64) {
     let stats = scene.call.stats;
     stats.turns.add(1);
-    stats.busy_nanos.add(elapsed.as_nanos() as u64);
-    stats.longest_turn_nanos.raise_to(elapsed.as_nanos() as u64);
+    stats.busy_nanos.add(elapsed_nanos);
+    stats.longest_turn_nanos.raise_to(elapsed_nanos);
     let alone = scene.untimed.is_single();
-    let each = scene.untimed.settle(elapsed, stats, scene.settings.latency_tracking);
+    let each = scene
+        .untimed
+        .settle(elapsed_nanos, stats, scene.settings.latency_tracking);
     let threshold = scene.settings.slowlog_log_slower_than;
     // A window of several shares its time out, which says nothing of any one.
     if alone && threshold >= 0 && each / 1000 >= threshold.max(1) as u64 {

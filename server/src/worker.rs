@@ -5,10 +5,12 @@
 
 use crate::call::Call;
 use crate::client::Client;
+use crate::clock::monotonic_nanos;
 use crate::config::Settings;
 use crate::connection::Connection;
 use crate::dispatch::Prepared;
 use crate::node::{Node, eviction, ttl_rules, unix_ms};
+use crate::outbox::Outbox;
 use crate::resp::request::Batch;
 use crate::resp::{Args, Output, Reply};
 use crate::stats::WorkerStats;
@@ -26,39 +28,40 @@ use tokio::sync::mpsc;
 pub(crate) const INPUT_BYTES: usize = 64 * 1024;
 /// An output buffer that grew beyond this is given back after its turn.
 const KEEP_OUTPUT_BYTES: usize = 512 * 1024;
-/// How often the system's wall clock is read anew.
-const RESYNC: Duration = Duration::from_millis(10);
+/// How often the system's wall clock is read anew, in nanoseconds.
+const RESYNC_NANOS: u64 = 10_000_000;
 /// Thresholds of the slow log, in microseconds, below which every command is timed alone.
 const TIME_EACH_BELOW: i64 = 1000;
 /// How often a worker measures how late its timers are.
 const LAG_PROBE: Duration = Duration::from_millis(500);
 
 /// Wall time from a monotonic clock: one read of the fast clock per turn, corrected now and then, so
-/// that a step of the system's clock is followed within `RESYNC`.
+/// that a step of the system's clock is followed within `RESYNC_NANOS`.
 #[derive(Clone, Copy)]
 struct Clock {
-    base: Instant,
+    base_nanos: u64,
     base_ms: u64,
 }
 
 impl Clock {
     fn now() -> Clock {
         Clock {
-            base: Instant::now(),
+            base_nanos: monotonic_nanos(),
             base_ms: unix_ms(),
         }
     }
 
-    fn at(&mut self, now: Instant) -> u64 {
-        let passed = now.saturating_duration_since(self.base);
-        if passed >= RESYNC {
+    #[inline]
+    fn at(&mut self, now_nanos: u64) -> u64 {
+        let passed = now_nanos.saturating_sub(self.base_nanos);
+        if passed >= RESYNC_NANOS {
             *self = Clock {
-                base: now,
+                base_nanos: now_nanos,
                 base_ms: unix_ms(),
             };
             return self.base_ms;
         }
-        self.base_ms + passed.as_millis() as u64
+        self.base_ms + passed / 1_000_000
     }
 }
 
@@ -91,9 +94,9 @@ impl Untimed {
         self.excluded_nanos += nanos;
     }
 
-    /// Shares `elapsed` among the runs counted; returns nanoseconds per run.
-    pub(crate) fn settle(&mut self, elapsed: Duration, stats: &WorkerStats, track_latency: bool) -> u64 {
-        let nanos = (elapsed.as_nanos() as u64).saturating_sub(self.excluded_nanos);
+    /// Shares the time of a window among the runs counted; returns nanoseconds per run.
+    pub(crate) fn settle(&mut self, elapsed_nanos: u64, stats: &WorkerStats, track_latency: bool) -> u64 {
+        let nanos = elapsed_nanos.saturating_sub(self.excluded_nanos);
         let each = nanos / u64::from(self.total.max(1));
         for (id, count) in self.runs.drain(..) {
             stats.command(id).record(each, u64::from(count), track_latency);
@@ -137,6 +140,7 @@ pub(crate) struct Worker {
     clock: Clock,
     /// Taken for the length of a turn.
     pub(crate) buffers: Option<Box<Buffers>>,
+    pub(crate) outbox: Outbox,
     prepared: Vec<Prepared>,
     prefetcher: Prefetcher,
     untimed: Untimed,
@@ -168,6 +172,15 @@ pub(crate) fn with<R>(work: impl FnOnce(&mut Worker) -> R) -> R {
     WORKER.with_borrow_mut(|worker| work(worker.as_mut().expect("connections run on worker threads only")))
 }
 
+/// Sends what waits in this thread's outbox: nothing else is ready.
+pub(crate) fn send_waiting() {
+    WORKER.with_borrow_mut(|worker| {
+        if let Some(worker) = worker {
+            worker.outbox.send(&worker.stats);
+        }
+    });
+}
+
 impl Worker {
     pub(crate) fn new(index: usize, node: Arc<Node>) -> Worker {
         let settings = node.config.settings();
@@ -179,6 +192,7 @@ impl Worker {
             settings,
             clock: Clock::now(),
             buffers: Some(Buffers::boxed()),
+            outbox: Outbox::default(),
             prepared: Vec::new(),
             prefetcher: Prefetcher::new(&node.keyspace),
             untimed: Untimed::default(),
@@ -202,8 +216,8 @@ impl Worker {
 
     /// The wall time that belongs to a reading of the monotonic clock.
     #[inline]
-    pub(crate) fn wall_ms(&mut self, now: Instant) -> u64 {
-        self.clock.at(now)
+    pub(crate) fn wall_ms(&mut self, now_nanos: u64) -> u64 {
+        self.clock.at(now_nanos)
     }
 
     /// What a turn of `client` works with.
@@ -265,7 +279,7 @@ pub(crate) async fn run(index: usize, node: Arc<Node>, mut mailbox: mpsc::Receiv
     tokio::spawn(probe_lag(Arc::clone(&stats), node.started));
     while let Some(accepted) = mailbox.recv().await {
         let peer = Arc::clone(&accepted.client.peer);
-        match Stream::open(accepted.socket) {
+        match Stream::open(accepted.socket, Arc::clone(&peer)) {
             Ok(stream) => {
                 tokio::spawn(Connection::new(stream, accepted.client, Arc::clone(&node)));
             }

@@ -8,6 +8,7 @@ mod expiry;
 mod hitratio;
 mod hostile;
 mod memory;
+mod placement;
 mod process;
 mod style;
 mod times_to_live;

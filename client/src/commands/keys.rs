@@ -43,8 +43,8 @@ commands! {
         TwoKeys { spec: Spec::write(&["RENAMENX"]), keys: [from.as_ref(), to.as_ref()], args: () }
     }
 
-    /// Any key; `None` if there is none.
+    /// Any key; `None` if there is none. Of a pool, any key of any one node.
     fn random_key<T: FromValue>() -> Option<T> {
-        Keyless { spec: Spec::read(&["RANDOMKEY"]), scope: Scope::One, args: () }
+        Keyless { spec: Spec::read(&["RANDOMKEY"]), scope: Scope::Any, args: () }
     }
 }

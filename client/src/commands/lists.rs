@@ -1,4 +1,4 @@
-//! Lists.
+//! Lists: elements in the order in which they were put in.
 
 use super::{commands, read, write};
 use crate::resp::ToArgs;

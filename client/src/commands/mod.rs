@@ -8,6 +8,7 @@
 mod hashes;
 mod keys;
 mod lists;
+mod many;
 mod options;
 mod scripts;
 mod server;

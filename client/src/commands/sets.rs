@@ -1,4 +1,4 @@
-//! Sets.
+//! Sets: members without an order.
 
 use super::{commands, read, write};
 use crate::resp::ToArgs;

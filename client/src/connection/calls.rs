@@ -79,7 +79,7 @@ pub(crate) struct Signs {
 const TALKATIVE: u64 = 4;
 
 /// Why a call was not taken in.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Refused {
     Busy(usize),
     /// The arguments did not write as many as they had said, or it asks for nothing.

@@ -17,9 +17,11 @@ mod session;
 mod stream;
 #[cfg(feature = "tls")]
 mod tls;
+mod waiting;
 
 pub(crate) use backoff::Backoff;
 pub(crate) use session::{Endpoint, Session};
+pub(crate) use waiting::{Asking, Pending};
 
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
@@ -27,12 +29,10 @@ use crate::events::{Event, Events};
 use crate::resp::{Encoder, Value};
 use calls::{Calls, Order, Refused, Signs, Ticket};
 use std::io;
-use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::task::Waker;
 use std::time::{Duration, Instant};
-use tokio::task::coop;
 
 /// How much of a new latency goes into the running mean: 1/8, as in TCP's round-trip estimate (RFC 6298).
 const LATENCY_SHIFT: u32 = 3;
@@ -128,29 +128,15 @@ impl Connection {
     /// [`Error::Busy`], [`Error::Connect`], [`Error::Lost`], [`Error::Timeout`], [`Error::Protocol`], or
     /// [`Error::Usage`] if the arguments write other than what they count. A server's error is a value.
     pub(crate) fn call(&self, replies: u32, timeout: Duration, encode: impl FnOnce(&mut Encoder<'_>)) -> Pending<'_> {
-        Pending {
-            shared: &self.shared,
-            stage: match self.shared.submit(replies, timeout, encode, None) {
-                Ok((ticket, _)) => Stage::Waiting(ticket),
-                Err(error) => Stage::Failed(error),
-            },
-        }
+        let submitted = self.shared.submit(replies, timeout, encode, None);
+        Pending::new(&self.shared, submitted.map(|(ticket, _)| ticket))
     }
 
     /// The same for a caller to whom it does not matter when the request gets its place: when the future is polled
     /// first, which saves a look at the connection.
     #[inline]
     pub(crate) fn ask<F: FnOnce(&mut Encoder<'_>)>(&self, replies: u32, timeout: Duration, encode: F) -> Asking<'_, F> {
-        Asking {
-            pending: Pending {
-                shared: &self.shared,
-                stage: Stage::Ended,
-            },
-            replies,
-            timeout,
-            encode: Some(encode),
-            began_us: u64::MAX,
-        }
+        Asking::new(&self.shared, replies, timeout, encode)
     }
 
     /// How many calls wait for a reply.
@@ -176,108 +162,6 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         self.shared.close();
-    }
-}
-
-enum Stage {
-    Failed(Error),
-    Waiting(Ticket),
-    Ended,
-}
-
-/// A call that waits for its reply. Dropping it leaves the connection in order.
-pub(crate) struct Pending<'a> {
-    shared: &'a Shared,
-    stage: Stage,
-}
-
-impl Future for Pending<'_> {
-    type Output = Result<Value>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Value>> {
-        match std::mem::replace(&mut self.stage, Stage::Ended) {
-            Stage::Waiting(ticket) => {
-                let polled = self.shared.lock().calls.poll(ticket, cx.waker());
-                if polled.is_pending() {
-                    self.stage = Stage::Waiting(ticket);
-                }
-                polled
-            }
-            Stage::Failed(error) => self.fail(error, cx),
-            Stage::Ended => Poll::Ready(Err(Error::Closed)),
-        }
-    }
-}
-
-/// A call that begins when it is polled first.
-pub(crate) struct Asking<'a, F> {
-    pending: Pending<'a>,
-    replies: u32,
-    timeout: Duration,
-    encode: Option<F>,
-    began_us: u64,
-}
-
-/// What it holds is moved, never pinned.
-impl<F> Unpin for Asking<'_, F> {}
-
-impl<F: FnOnce(&mut Encoder<'_>)> Future for Asking<'_, F> {
-    type Output = Result<Value>;
-
-    #[inline]
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<Value>> {
-        let Some(encode) = self.encode.take() else {
-            return Pin::new(&mut self.pending).poll(cx);
-        };
-        let waker = cx.waker().clone();
-        match self
-            .pending
-            .shared
-            .submit(self.replies, self.timeout, encode, Some(waker))
-        {
-            Ok((ticket, began_us)) => {
-                self.began_us = began_us;
-                self.pending.stage = Stage::Waiting(ticket);
-                Poll::Pending
-            }
-            Err(error) => self.pending.fail(error, cx),
-        }
-    }
-}
-
-impl<F> Asking<'_, F> {
-    /// How long ago it was made; nothing if it has not been.
-    pub(crate) fn elapsed(&self) -> Duration {
-        Duration::from_micros(self.pending.shared.now_us().saturating_sub(self.began_us))
-    }
-}
-
-impl Pending<'_> {
-    /// Ends with an error that took no waiting. A caller that tries again and again at once must not keep the driver
-    /// from ever connecting, so it is made to yield now and then.
-    #[cold]
-    fn fail(&mut self, error: Error, cx: &mut Context<'_>) -> Poll<Result<Value>> {
-        match coop::poll_proceed(cx) {
-            Poll::Ready(proceeds) => {
-                proceeds.made_progress();
-                Poll::Ready(Err(error))
-            }
-            Poll::Pending => {
-                self.stage = Stage::Failed(error);
-                Poll::Pending
-            }
-        }
-    }
-}
-
-impl Drop for Pending<'_> {
-    #[inline]
-    fn drop(&mut self) {
-        if let Stage::Waiting(ticket) = self.stage {
-            let leftover = self.shared.lock().calls.abandon(ticket);
-            drop(leftover);
-        }
     }
 }
 

@@ -56,9 +56,8 @@ impl Request for Part<'_> {
 
     fn keys<'a>(&'a self, visit: &mut dyn FnMut(&'a [u8])) {
         let mut keys_of = |command| {
-            self.pipeline
-                .keys_of(command)
-                .for_each(|key| visit(self.pipeline.key(key)))
+            let keys = self.pipeline.keys_of(command);
+            keys.for_each(|key| visit(self.pipeline.key(key)));
         };
         match &self.commands {
             Some(commands) => commands.iter().for_each(|&command| keys_of(command)),

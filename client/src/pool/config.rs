@@ -5,6 +5,7 @@ use super::source::Source;
 use crate::config::{Config, Target};
 use crate::error::{Error, Result};
 use larder_cluster::hotkeys::Rules;
+use larder_cluster::ketama::KeyHash;
 use larder_cluster::placement::Member as Placed;
 use std::str::FromStr;
 use std::time::Duration;
@@ -71,6 +72,11 @@ pub enum Placement {
     /// Weighted rendezvous of the nodes' names with a load bound, over 16,384 slots.
     #[default]
     Rendezvous,
+    /// As libmemcached and twemproxy place keys on a circle, by the nodes' names and weights, for pools that they share. Name
+    /// the nodes as they do: `host:port`, without the port if it is 11211, or the name in twemproxy's configuration. Hash
+    /// tags do not count, and less is known of where keys were before a change of the membership: from the second change on
+    /// every node that was there before is suspected of old values, so that each key misses once.
+    Ketama(KeyHash),
 }
 
 /// What happens to the keys of a node that is out.

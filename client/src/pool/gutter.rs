@@ -49,15 +49,49 @@ impl Ttl {
 /// The words of a request that is encoded; `None` if it is not one whole request.
 pub(crate) fn words(encoded: &[u8]) -> Option<Vec<&[u8]>> {
     let mut rest = encoded;
-    let count = number(&mut rest, b'*')?;
+    let words = next_words(&mut rest)?;
+    rest.is_empty().then_some(words)
+}
+
+fn next_words<'a>(rest: &mut &'a [u8]) -> Option<Vec<&'a [u8]>> {
+    let count = number(rest, b'*')?;
     let mut words = Vec::with_capacity(count.min(16));
     for _ in 0..count {
-        let length = number(&mut rest, b'$')?;
+        let length = number(rest, b'$')?;
         let (word, behind) = rest.split_at_checked(length)?;
         words.push(word);
-        rest = behind.strip_prefix(b"\r\n")?;
+        *rest = behind.strip_prefix(b"\r\n")?;
     }
-    rest.is_empty().then_some(words)
+    Some(words)
+}
+
+/// The keys that requests which are encoded delete or overwrite, whatever their values were: if it is not known whether
+/// they ran, deleting these keys is right. Not so for what depends on the value: a `SET NX` that was not answered must not
+/// delete a lock that somebody else has, nor an `INCR` its counter.
+pub(crate) fn overwritten(encoded: &[u8]) -> Vec<&[u8]> {
+    let mut rest = encoded;
+    let mut keys = Vec::new();
+    while let Some(words) = next_words(&mut rest) {
+        let [name, args @ ..] = &*words else { continue };
+        match name.to_ascii_uppercase().as_slice() {
+            b"DEL" | b"UNLINK" => keys.extend(args),
+            b"MSET" => keys.extend(args.iter().step_by(2)),
+            b"SET" if is_plain_set(args) => keys.extend(args.first()),
+            b"SETEX" | b"PSETEX" => keys.extend(args.first()),
+            _ => {}
+        }
+    }
+    keys
+}
+
+/// Whether the options behind key and value are times only.
+fn is_plain_set(args: &[&[u8]]) -> bool {
+    const TIMES: [&str; 5] = ["EX", "PX", "EXAT", "PXAT", "JITTER"];
+    let options = args.get(2..).unwrap_or_default().chunks(2);
+    options.into_iter().all(|option| {
+        let is = |name: &str| option[0].eq_ignore_ascii_case(name.as_bytes());
+        option.len() == 2 && TIMES.iter().any(|name| is(name))
+    })
 }
 
 fn number(rest: &mut &[u8], kind: u8) -> Option<usize> {
@@ -157,6 +191,33 @@ mod tests {
             assert_eq!(words(bytes), None, "{}", bytes.escape_ascii());
         }
         assert_eq!(words(b"*1\r\n$6\r\nPI\r\nNG\r\n"), Some(vec![b"PI\r\nNG".as_slice()]));
+    }
+
+    #[test]
+    fn only_what_does_not_depend_on_the_value_is_deleted_when_it_is_in_doubt() {
+        let keys = |name: &str, args: &[&str]| {
+            let request = encoded(name, args);
+            let keys = overwritten(&request);
+            keys.iter()
+                .map(|key| String::from_utf8_lossy(key).into_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(keys("DEL", &["a", "b"]), ["a", "b"]);
+        assert_eq!(keys("MSET", &["a", "1", "b", "2"]), ["a", "b"]);
+        assert_eq!(keys("SET", &["a", "1"]), ["a"]);
+        assert_eq!(keys("set", &["a", "1", "px", "9", "JITTER", "5"]), ["a"]);
+        assert_eq!(keys("SETEX", &["a", "9", "1"]), ["a"]);
+        for other in [
+            &["a", "1", "NX"][..],
+            &["a", "1", "EX", "9", "NX"],
+            &["a", "1", "GET"],
+            &["a", "1", "IFEQ", "0"],
+        ] {
+            assert!(keys("SET", other).is_empty(), "{other:?}");
+        }
+        assert!(keys("INCR", &["a"]).is_empty() && keys("HSET", &["a", "f", "v"]).is_empty());
+        let pipeline = [encoded("INCR", "a"), encoded("DEL", "b"), encoded("SET", ("c", 1))].concat();
+        assert_eq!(overwritten(&pipeline), [b"b", b"c"]);
     }
 
     #[test]

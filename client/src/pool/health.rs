@@ -357,7 +357,7 @@ mod tests {
     fn event() -> impl Strategy<Value = Event> {
         prop_oneof![
             (0u64..5).prop_map(Event::Ok),
-            any::<bool>().prop_map(|down| Event::Failed(down)),
+            any::<bool>().prop_map(Event::Failed),
             Just(Event::Tick),
             (proptest::option::of(0u64..1_000_000), 0.0..1.0).prop_map(|(took, random)| Event::Probe(took, random)),
         ]

@@ -84,7 +84,7 @@ impl HotKey {
             (true, false) => Some((first, first)),
             (false, true) => Some((second, second)),
             (false, false) => None,
-            (true, true) if load(first).at_most(load(second)) => Some((first, second)),
+            (true, true) if is_idler(first, second) => Some((first, second)),
             (true, true) => Some((second, first)),
         }
     }
@@ -94,11 +94,20 @@ impl HotKey {
     }
 }
 
-fn load(member: &Member) -> Load {
-    Load {
-        pending: member.node.pending(),
+/// Whether the first is less loaded. Calls in flight and latency tell a node that is busy or slow; where these differ
+/// by less than a factor of two that is chance, and the one with fewer calls lately has more room.
+fn is_idler(first: &Member, second: &Member) -> bool {
+    let load = |member: &Member, times: usize| Load {
+        pending: (member.node.pending() + 1) * times - 1,
         latency_us: member.node.latency_us(),
+    };
+    if load(first, 2).at_most(load(second, 1)) {
+        return true;
     }
+    if load(second, 2).at_most(load(first, 1)) {
+        return false;
+    }
+    first.recent() <= second.recent()
 }
 
 /// What a pool knows of its hot keys.

@@ -87,6 +87,8 @@ pub(crate) struct Member {
     pub(crate) shared: Arc<Shared>,
     mode: AtomicU8,
     ok: AtomicU64,
+    /// How many had succeeded at the last two ticks.
+    ok_at_ticks: [AtomicU64; 2],
     timed: Timed,
     /// About the 95th percentile of what calls take, in microseconds.
     p95_us: AtomicU64,
@@ -107,6 +109,7 @@ impl Member {
         Member {
             mode: AtomicU8::new(Mode::Plain as u8),
             ok: AtomicU64::new(0),
+            ok_at_ticks: Default::default(),
             timed: Timed::default(),
             p95_us: AtomicU64::new(0),
             quiet_until_ms: AtomicU64::new(0),
@@ -175,6 +178,11 @@ impl Member {
         self.ok.load(Ordering::Relaxed)
     }
 
+    /// Calls that succeeded in the last quarter to half of a second; for all members of a pool it is the same time.
+    pub(crate) fn recent(&self) -> u64 {
+        self.ok().saturating_sub(self.ok_at_ticks[0].load(Ordering::Relaxed))
+    }
+
     /// About the 95th percentile of what calls take; zero before the first.
     pub(crate) fn p95(&self) -> Duration {
         Duration::from_micros(self.p95_us.load(Ordering::Relaxed))
@@ -183,7 +191,7 @@ impl Member {
     /// Begins to time a call, if it is one of those that are.
     #[inline]
     pub(crate) fn start_timing(&self) -> Option<Instant> {
-        (self.ok.load(Ordering::Relaxed) % TIMED_EVERY == 0).then(Instant::now)
+        self.ok().is_multiple_of(TIMED_EVERY).then(Instant::now)
     }
 
     /// A call succeeded.
@@ -221,6 +229,8 @@ impl Member {
 
     /// A quarter of a second has passed.
     pub(crate) fn tick(&self) {
+        let [before, last] = &self.ok_at_ticks;
+        before.store(last.swap(self.ok(), Ordering::Relaxed), Ordering::Relaxed);
         self.lock().breaker.tick(self.ok());
         let calls = self.redirected.swap(0, Ordering::Relaxed);
         if calls > 0 {
@@ -362,7 +372,9 @@ impl Member {
 
     fn serve(&self, mut inner: MutexGuard<'_, Inner>) {
         let was_out = inner.breaker.out().is_some();
-        inner.breaker.close(self.ok());
+        if was_out {
+            inner.breaker.close(self.ok());
+        }
         self.take_mean_us();
         let ttl_ms = self.shared.gutter.ttl.as_millis() as u64;
         self.quiet_until_ms

@@ -50,21 +50,17 @@ impl Ledger {
 
     /// Notes who loses what to whom; for each node of the new membership, which slots it had before.
     fn account(&mut self, old: &View, new: &Places, nodes: &[PoolNode]) -> Vec<SlotSet> {
+        if matches!(new, Places::Ketama(..)) {
+            return self.account_wholly(old, nodes);
+        }
         let mut regained = vec![SlotSet::default(); nodes.len()];
-        for slot in Slot::all() {
-            let loser = &old.nodes[old.places.owner(slot, b"")].name;
-            let place = new.owner(slot, b"");
+        for ((slot, loser), place) in Slot::all().zip(old.places.owners()).zip(new.owners()) {
+            let loser = &old.nodes[loser].name;
             let winner = &nodes[place].name;
             if loser == winner {
                 continue;
             }
-            if !self.lost.contains_key(loser) {
-                if self.lost.len() >= MAX_NAMES {
-                    self.lost.clear();
-                    self.forgot = true;
-                }
-                self.lost.insert(loser.clone(), SlotSet::default());
-            }
+            self.remember(loser);
             if let Some(lost) = self.lost.get_mut(loser) {
                 lost.insert(slot);
             }
@@ -77,11 +73,33 @@ impl Ledger {
         }
         regained
     }
+
+    /// The same without slots: whoever was there at an earlier change may have lost any key, and may get any back.
+    fn account_wholly(&mut self, old: &View, nodes: &[PoolNode]) -> Vec<SlotSet> {
+        let regained = |node: &PoolNode| match self.lost.contains_key(&node.name) {
+            true => SlotSet::all(),
+            false => SlotSet::default(),
+        };
+        let regained = nodes.iter().map(regained).collect();
+        old.nodes.iter().for_each(|node| self.remember(&node.name));
+        regained
+    }
+
+    /// Makes room for what a node loses.
+    fn remember(&mut self, name: &str) {
+        if !self.lost.contains_key(name) {
+            if self.lost.len() >= MAX_NAMES {
+                self.lost.clear();
+                self.forgot = true;
+            }
+            self.lost.insert(name.to_string(), SlotSet::default());
+        }
+    }
 }
 
 fn member(node: &PoolNode, config: &Arc<Config>, shared: &Arc<Shared>) -> Member {
     let name: Arc<str> = node.name.as_str().into();
-    Member::new(Node::spawn(name, &node.target, config, &shared.events), shared)
+    Member::new(Node::spawn(&name, &node.target, config, &shared.events), shared)
 }
 
 impl Pool {

@@ -60,10 +60,6 @@ impl Missed {
         self.keys.contains(key)
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.keys.is_empty()
-    }
-
     pub(crate) fn len(&self) -> usize {
         self.keys.len()
     }
@@ -228,7 +224,7 @@ mod tests {
             keys,
             [b"a".as_slice().into(), b"b".as_slice().into(), b"c".as_slice().into()] as [Box<[u8]>; 3]
         );
-        assert!(missed.is_empty() && !missed.in_doubt());
+        assert!(missed.len() == 0 && !missed.in_doubt());
         assert!(!missed.add(&[0; 101], false), "too many bytes");
         assert!(missed.add(&[0; 60], false) && !missed.add(&[1; 60], false));
         assert_eq!((missed.len(), missed.bytes()), (1, 60));

@@ -40,12 +40,13 @@ pub(crate) use config::Options;
 pub use config::{GutterConfig, Placement, PoolNode};
 pub use health::{HealthConfig, Reason};
 pub use larder_cluster::hotkeys::Rules as HotKeyRules;
+pub use larder_cluster::ketama::KeyHash;
 
 use crate::command::{Access, Request};
 use crate::error::{Error, Result};
 use crate::events::Events;
 use crate::node::Node;
-use crate::resp::Value;
+use crate::resp::{Encoder, Value};
 use arc_swap::ArcSwap;
 use hot::Hot;
 use larder_cluster::slot::Slot;
@@ -240,8 +241,11 @@ impl Pool {
         let view = self.view.load();
         let mut owner: Option<(&[u8], usize)> = None;
         let mut stranger: Option<&[u8]> = None;
+        let mut handed_over = false;
         request.keys(&mut |key| {
-            let place = view.places.owner(Spot::new(key).slot, key);
+            let spot = Spot::new(key);
+            let place = view.places.owner(spot.slot, key);
+            handed_over |= view.is_handed_over(spot, &view.members[place]);
             match owner {
                 None => owner = Some((key, place)),
                 Some((_, first)) if first != place && stranger.is_none() => stranger = Some(key),
@@ -253,7 +257,7 @@ impl Pool {
             (Some((_, place)), None) => {
                 let member = &view.members[place];
                 Ok(Route {
-                    plain: member.is_plain() && view.before.is_empty(),
+                    plain: member.is_plain() && !handed_over,
                     member: Arc::clone(member),
                     place,
                     version: view.version,
@@ -280,7 +284,11 @@ impl Pool {
     /// Notes what a node may have missed by an attempt that failed.
     fn note_missed(&self, member: &Arc<Member>, request: &impl Request, error: &Error) {
         if request.access() == Access::Write && error.may_have_run() && error.is_node_failure() {
-            request.keys(&mut |key| member.missed(Spot::new(key).slot, key, true));
+            let mut encoded = Vec::new();
+            request.encode(&mut Encoder::new(&mut encoded));
+            for key in gutter::overwritten(&encoded) {
+                member.missed(Spot::new(key).slot, key, true);
+            }
         }
     }
 

@@ -47,17 +47,20 @@ pub enum Group {
     Server,
     /// MULTI and its relatives.
     Transactions,
+    /// What is asked of a node in a cluster.
+    Cluster,
 }
 
 impl Group {
     /// All groups, in the order of the reference.
-    pub const ALL: [Group; 6] = [
+    pub const ALL: [Group; 7] = [
         Group::String,
         Group::Bitmap,
         Group::Generic,
         Group::Connection,
         Group::Server,
         Group::Transactions,
+        Group::Cluster,
     ];
 
     /// The name in `COMMAND DOCS`.
@@ -70,6 +73,7 @@ impl Group {
             Group::Connection => "connection",
             Group::Server => "server",
             Group::Transactions => "transactions",
+            Group::Cluster => "cluster",
         }
     }
 }

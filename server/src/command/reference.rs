@@ -73,6 +73,7 @@ fn title(group: Group) -> &'static str {
         Group::Connection => "Connection",
         Group::Server => "Server",
         Group::Transactions => "Transactions",
+        Group::Cluster => "Clusters",
     }
 }
 

@@ -149,6 +149,12 @@ impl Decoder {
         }
     }
 
+    /// Whether a request has begun that is not whole yet.
+    #[inline]
+    pub fn is_inside(&self) -> bool {
+        self.partial.is_some()
+    }
+
     /// Bytes held beside the leftover.
     pub fn held_bytes(&self) -> usize {
         self.partial.as_ref().map_or(0, |partial| {

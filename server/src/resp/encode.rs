@@ -53,6 +53,19 @@ impl Output {
         self.buffer.len() - self.sent
     }
 
+    /// Whether large strings wait, which others may hold as well.
+    #[inline]
+    pub fn has_shared(&self) -> bool {
+        !self.large.is_empty()
+    }
+
+    /// The large strings that wait: the address at which each ends, which is the same for all who hold it, and how much of it
+    /// is unsent.
+    pub fn shared(&self) -> impl Iterator<Item = (usize, usize)> {
+        let strings = self.large.iter().map(|(_, bytes)| bytes);
+        strings.map(|bytes| (bytes.as_ptr_range().end as usize, bytes.len()))
+    }
+
     /// Whether all has been sent.
     #[inline]
     pub fn is_empty(&self) -> bool {

@@ -1,4 +1,4 @@
-//! The shortest ways to a string: all of GET, SET and INCR in one hold of the stripe's lock.
+//! The shortest ways to a string: all of GET, SET (with a time to live or without) and INCR in one hold of the stripe's lock.
 //!
 //! What these do could be said with `Key` as well, which pays for staying open between steps. They are worth
 //! having because most of what a cache does is one of the three.
@@ -6,7 +6,7 @@
 use super::eviction::Use;
 use super::key::{Text, WrongType, subject};
 use super::session::Store;
-use super::stripe::{Facts, NewValue};
+use super::stripe::{Facts, NewValue, Target};
 use crate::text::number::INT_BYTES;
 
 impl Store<'_> {
@@ -23,12 +23,25 @@ impl Store<'_> {
     /// Stores a string for which no time to live was asked, whatever was there.
     #[inline]
     pub fn write_text(&mut self, key: &[u8], value: &[u8]) {
-        let (eviction, keyspace, ttl) = (self.eviction, self.keyspace(), self.ttl);
+        let ttl = self.ttl;
+        self.write(key, value, |target| ttl.unasked(subject(target)));
+    }
+
+    /// The same with a deadline, in Unix milliseconds, that was asked for as a time from now; it has not passed.
+    #[inline]
+    pub fn write_text_until(&mut self, key: &[u8], value: &[u8], deadline: u64) {
+        let ttl = self.ttl;
+        self.write(key, value, |target| Some(ttl.relative(subject(target), deadline, None)));
+    }
+
+    #[inline]
+    fn write(&mut self, key: &[u8], value: &[u8], deadline: impl FnOnce(Target<'_>) -> Option<u64>) {
+        let (eviction, keyspace) = (self.eviction, self.keyspace());
         // Dropped when the lock has been released: it may be large.
         let _replaced = self.with_stripe(key, |stripe, target| {
             let place = stripe.find(target);
             let facts = Facts {
-                deadline: ttl.unasked(subject(target)),
+                deadline: deadline(target),
                 meta: stripe.meta_for(target, place, eviction, Use::Overwrite),
             };
             if place.is_some_and(|place| stripe.overwrite(target, place, value, facts)) {

@@ -108,6 +108,24 @@ pub(super) fn size(key: usize, value: usize, deadline: bool) -> usize {
     HEADER + if deadline { 8 } else { 0 } + long_key + key + value
 }
 
+/// The first word of an entry.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Head(u64);
+
+impl Head {
+    /// The 32 bits that belong to eviction.
+    #[inline]
+    pub(super) fn meta(self) -> u32 {
+        self.0 as u32
+    }
+
+    /// Whether the entry has no deadline, and its value with it.
+    #[inline]
+    pub(super) fn is_plain(self) -> bool {
+        (self.0 >> 32) as u8 & (DEADLINE | APART) == 0
+    }
+}
+
 /// A borrowed entry. `&self` reads; `&mut self` writes.
 pub(super) struct Entry<'a> {
     base: NonNull<u8>,
@@ -173,6 +191,12 @@ impl<'a> Entry<'a> {
     fn header(&self) -> u64 {
         // SAFETY: an entry starts with its aligned header.
         u64::from_le(unsafe { self.base.cast::<u64>().read() })
+    }
+
+    /// The first word.
+    #[inline]
+    pub(super) fn head(&self) -> Head {
+        Head(self.header())
     }
 
     #[inline]

@@ -1,8 +1,17 @@
-//! Making room: which entries go when memory runs out.
+//! Evicting: which entry of a stripe goes, and taking it out.
 
 use super::Keyspace;
 use super::eviction::{self, Eviction};
 use super::stripe::{Stripe, Target};
+use super::value::Value;
+
+/// What an eviction has won.
+pub(super) struct Evicted {
+    /// Bytes that the entry took.
+    pub(super) bytes: usize,
+    /// Its boxed value: to be dropped when no lock is held, as it may be large.
+    pub(super) value: Option<Box<Value>>,
+}
 
 impl Keyspace {
     /// Evicts up to `count` entries, first of prefixes that are over their quota, then from one stripe after the other,
@@ -13,59 +22,56 @@ impl Keyspace {
         while evicted < count && barren < self.stripes.len() && eviction.policy.evicts() {
             let step = evicted + barren;
             let mut stripe = self.lock((first + step) & (self.stripes.len() - 1));
-            if stripe.evict_some(eviction, now_ms, eviction::mix(random, step as u64)) {
+            let gone = stripe.evict_one(eviction, now_ms, eviction::mix(random, step as u64));
+            if gone.is_some() {
                 evicted += 1;
                 barren = 0;
                 self.publish(&mut stripe);
             } else {
                 barren += 1;
             }
+            // The lock goes before the value.
+            drop(stripe);
+            drop(gone);
         }
         evicted
     }
 }
 
 impl Stripe {
-    /// Evicts an entry of a table drawn at random, or of one after it.
-    fn evict_some(&mut self, eviction: &Eviction, now_ms: u64, random: u64) -> bool {
-        let tables = self.tables.len();
-        (0..tables).any(|step| {
-            let number = (random as usize % tables + step) % tables;
-            self.evict_one(number, eviction, now_ms, random).is_some()
-        })
-    }
-
-    /// Looks at a few more entries of a table and evicts, of all that the policy has seen in the stripe, the one that it
-    /// would rather lose, which may be of another table; returns the bytes that it took, or `None` if none of those is
-    /// eligible.
-    pub(super) fn evict_one(&mut self, number: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Option<usize> {
-        let weight = self.evictor.bytes();
-        let victim = self.evictor.choose(&self.tables, number, eviction, now_ms, random);
-        self.used = self.used + self.evictor.bytes() - weight;
-        let victim = victim?;
-        let bytes = self
-            .table(victim.table)
-            .map_or(0, |table| table.entry_bytes_at(victim.place));
-        let entry = self.entry(victim.table, victim.place);
-        let (meta, hash) = (entry.meta(), self.hasher.hash_one(entry.key()));
+    /// Evicts, of the entries that the policy has looked at, the one that it would rather lose; `None` if none was found
+    /// that it may take.
+    pub(super) fn evict_one(&mut self, eviction: &Eviction, now_ms: u64, random: u64) -> Option<Evicted> {
+        let victim = self.evictor.next(&self.tables, eviction, now_ms).or_else(|| {
+            let weight = self.evictor.bytes();
+            self.evictor
+                .choose(&self.tables, eviction, (now_ms, random), &self.hasher);
+            self.used = self.used + self.evictor.bytes() - weight;
+            self.evictor.next(&self.tables, eviction, now_ms)
+        })?;
+        let table = self.tables[victim.table].as_deref()?;
+        let bytes = table.entry_bytes_at(victim.place);
+        let entry = table.entry(victim.place);
         // The entry takes its key along, so whoever must hear of it needs a copy.
-        let key = match self.watchers.any() || self.ledger.is_some() {
-            true => entry.key().to_vec(),
-            false => Vec::new(),
-        };
+        let is_heard = self.watchers.any() || self.ledger.is_some();
+        let key = if is_heard { entry.key().to_vec() } else { Vec::new() };
+        let meta = entry.meta();
+        let hash = self.hasher.hash_one(entry.key());
         let target = Target {
             table: victim.table,
             key: &key,
             hash,
             now_ms,
         };
-        drop(self.remove_at(target, victim.place));
+        let value = self.remove_at(target, victim.place);
         if victim.expired {
             self.counters.expired += 1;
         } else {
             self.count_evicted(&key);
-            self.evictor.evicted(&self.tables, number, hash, meta);
+            if self.evictor.remembers() {
+                self.evictor.evicted(hash, meta);
+            }
         }
-        Some(bytes)
+        Some(Evicted { bytes, value })
     }
 }

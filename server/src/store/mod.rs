@@ -145,9 +145,16 @@ impl Drop for Flushed {
     }
 }
 
+/// A stripe, its lock, and what may be known of it without that.
+struct Slot {
+    /// Bytes that were evicted ahead for the next writes.
+    credit: AtomicUsize,
+    stripe: Mutex<Stripe>,
+}
+
 /// All keys of a node.
 pub struct Keyspace {
-    stripes: Box<[CachePadded<Mutex<Stripe>>]>,
+    stripes: Box<[CachePadded<Slot>]>,
     /// Which table each database is, so that SWAPDB swaps two numbers. Changed only while all stripes
     /// are held, so whoever holds one reads a settled value.
     databases: Box<[AtomicUsize]>,
@@ -175,7 +182,12 @@ impl Keyspace {
             due_ms: stripes.iter().map(|stripe| Arc::clone(&stripe.due_ms)).collect(),
             stripes: stripes
                 .into_iter()
-                .map(|stripe| CachePadded::new(Mutex::new(stripe)))
+                .map(|stripe| {
+                    CachePadded::new(Slot {
+                        credit: AtomicUsize::new(0),
+                        stripe: Mutex::new(stripe),
+                    })
+                })
                 .collect(),
             databases: (0..shape.databases).map(AtomicUsize::new).collect(),
             hasher,
@@ -209,7 +221,7 @@ impl Keyspace {
     /// Locks a stripe. One whose holder panicked is emptied first.
     #[inline]
     pub fn lock(&self, index: usize) -> MutexGuard<'_, Stripe> {
-        self.stripes[index].lock().unwrap_or_else(|poisoned| {
+        self.stripes[index].stripe.lock().unwrap_or_else(|poisoned| {
             let mut stripe = poisoned.into_inner();
             self.recover(index, &mut stripe);
             stripe
@@ -217,7 +229,7 @@ impl Keyspace {
     }
 
     fn try_lock(&self, index: usize) -> Option<MutexGuard<'_, Stripe>> {
-        match self.stripes[index].try_lock() {
+        match self.stripes[index].stripe.try_lock() {
             Ok(stripe) => Some(stripe),
             Err(TryLockError::WouldBlock) => None,
             Err(TryLockError::Poisoned(poisoned)) => {
@@ -231,7 +243,7 @@ impl Keyspace {
     #[cold]
     fn recover(&self, index: usize, stripe: &mut Stripe) {
         stripe.abandon();
-        self.stripes[index].clear_poison();
+        self.stripes[index].stripe.clear_poison();
         self.publish(stripe);
     }
 

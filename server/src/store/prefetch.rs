@@ -39,7 +39,9 @@ impl Prefetcher {
             let index = keyspace.index(hash);
             let stripe = keyspace.lock(index);
             if let Some(table) = stripe.table(keyspace.table_of(database)) {
-                table.prefetch_entry(hash);
+                if !table.prefetch_entry(hash) {
+                    stripe.evictor.prefetch(hash);
+                }
                 table.note(&mut self.hints[index]);
             }
         }

@@ -200,7 +200,9 @@ impl Stripe {
                 && let Some(ledger) = &mut self.ledger
             {
                 let random = eviction::mix(u64::from(cursor), candidates.seen);
-                ledger.spots_mut(number).add(spot, random);
+                let before = ledger.bytes();
+                ledger.add_spot(number, spot, random);
+                self.used = self.used + ledger.bytes() - before;
             }
             (table, cursor) = next.map_or(((table + 1) % self.tables.len(), 0), |cursor| (table, cursor));
         }

@@ -8,6 +8,8 @@
 use super::Keyspace;
 use super::eviction::{self, Eviction};
 use super::stripe::Stripe;
+use super::value::Value;
+use std::sync::atomic::Ordering;
 
 /// Entries that one step evicts at most.
 const EVICTIONS: usize = 16;
@@ -19,8 +21,9 @@ const DRAWS: u64 = 4;
 const FREE_SHARE: usize = 32;
 
 /// What a step that evicts for a write wants at least, in bytes. What is too much is to the stripe's credit: the next
-/// writes to it need not evict.
-const AHEAD: usize = 1024;
+/// writes to it need not evict. Not more, as whoever wants a key of the stripe waits meanwhile: six small entries take
+/// about two microseconds.
+const AHEAD: usize = 512;
 
 /// What a step has done.
 #[derive(Clone, Copy, Default, Debug)]
@@ -61,18 +64,17 @@ impl Keyspace {
         }
         let fair = self.used_bytes() / self.stripes.len() / 8 * 7;
         let drawn = (0..DRAWS).map(|draw| self.index(eviction::mix(random, draw)));
+        if near.is_some_and(|hash| self.spend_credit(hash, wanted)) {
+            return Room {
+                bytes: wanted,
+                ..Room::default()
+            };
+        }
         let mut stripe = None;
         for index in near.map(|hash| self.index(hash)).into_iter().chain(drawn) {
             // One lock at a time: the last is let go before the next is taken.
             drop(stripe.take());
             let locked = stripe.insert(self.lock(index));
-            if let Some(left) = locked.credit.checked_sub(wanted).filter(|_| near.is_some()) {
-                locked.credit = left;
-                return Room {
-                    bytes: wanted,
-                    ..Room::default()
-                };
-            }
             if locked.used >= fair {
                 break;
             }
@@ -80,19 +82,40 @@ impl Keyspace {
         let Some(mut stripe) = stripe else {
             return Room::default();
         };
-        let mut room = stripe.make_room(wanted.max(AHEAD), eviction, now_ms, random);
-        if near.is_some() && room.evicted > 0 && wanted < AHEAD {
-            // Bounded, as a large value that went has made room already, whoever comes next.
-            stripe.credit = (stripe.credit + room.bytes.saturating_sub(wanted)).min(AHEAD);
-        }
+        // Freed after the lock is gone, however large the values are.
+        let mut values = Vec::new();
+        let mut room = stripe.make_room(wanted.max(AHEAD), eviction, (now_ms, random), &mut values);
         self.publish_if_far(&mut stripe);
         drop(stripe);
+        drop(values);
+        if let Some(hash) = near.filter(|_| room.evicted > 0 && wanted < AHEAD) {
+            self.give_credit(hash, room.bytes.saturating_sub(wanted));
+        }
         if !room.any() && eviction.policy.evicts() {
             let before = self.used_bytes();
             room.evicted = self.evict(EVICTIONS, eviction, now_ms, random);
             room.bytes = before.saturating_sub(self.used_bytes());
         }
         room
+    }
+
+    /// Takes bytes that were evicted ahead for the next writes to the stripe of a key; false if there are not so many.
+    ///
+    /// The count is no lock's, so that a write need not take one to learn that it may go on: of two writers at once
+    /// one's change may be lost, which is worth at most the credit.
+    #[inline]
+    pub fn spend_credit(&self, hash: u64, bytes: usize) -> bool {
+        let credit = &self.stripes[self.index(hash)].credit;
+        let left = credit.load(Ordering::Relaxed).checked_sub(bytes);
+        left.inspect(|&left| credit.store(left, Ordering::Relaxed)).is_some()
+    }
+
+    /// What was evicted too much is to the credit of the stripe, within bounds: a large value that went has made room
+    /// already, whoever comes next.
+    fn give_credit(&self, hash: u64, bytes: usize) {
+        let credit = &self.stripes[self.index(hash)].credit;
+        let more = credit.load(Ordering::Relaxed).saturating_add(bytes).min(AHEAD);
+        credit.store(more, Ordering::Relaxed);
     }
 
     /// Moves entries out of a sparse slab of one stripe, and drops its tables that are empty; the result says what
@@ -113,12 +136,19 @@ impl Stripe {
         (self.used / FREE_SHARE).max(2 * self.slab_bytes())
     }
 
-    fn make_room(&mut self, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
+    #[expect(clippy::vec_box, reason = "the values come boxed")]
+    fn make_room(
+        &mut self,
+        wanted: usize,
+        eviction: &Eviction,
+        when: (u64, u64),
+        values: &mut Vec<Box<Value>>,
+    ) -> Room {
         let room = self.compact(self.tolerated());
         if room.any() || !eviction.policy.evicts() {
             return room;
         }
-        self.evict_bytes(wanted, eviction, now_ms, random)
+        self.evict_bytes(wanted, eviction, when, values)
     }
 
     /// Moves entries out of a sparse slab, if there is one.
@@ -144,25 +174,25 @@ impl Stripe {
         room
     }
 
-    /// Evicts entries until they are worth `wanted` bytes or a step's worth is done.
-    fn evict_bytes(&mut self, wanted: usize, eviction: &Eviction, now_ms: u64, random: u64) -> Room {
+    /// Evicts entries until they are worth `wanted` bytes or a step's worth is done; gives their boxed values to the
+    /// caller to drop.
+    #[expect(clippy::vec_box, reason = "the values come boxed")]
+    fn evict_bytes(
+        &mut self,
+        wanted: usize,
+        eviction: &Eviction,
+        (now_ms, random): (u64, u64),
+        values: &mut Vec<Box<Value>>,
+    ) -> Room {
         let mut room = Room::default();
-        let tables = self.tables.len();
-        for draw in 0..EVICTIONS as u64 {
-            let random = eviction::mix(random, draw);
-            let mut numbers = (0..tables).map(|step| (random as usize + step) % tables);
-            let some = |number: &usize| self.table(*number).is_some_and(|table| table.len() > 0);
-            let Some(number) = numbers.find(some) else {
-                break;
-            };
-            let Some(bytes) = self.evict_one(number, eviction, now_ms, random) else {
+        while room.evicted < EVICTIONS && room.bytes < wanted {
+            let random = eviction::mix(random, room.evicted as u64);
+            let Some(gone) = self.evict_one(eviction, now_ms, random) else {
                 break;
             };
             room.evicted += 1;
-            room.bytes += bytes;
-            if room.bytes >= wanted {
-                break;
-            }
+            room.bytes += gone.bytes;
+            values.extend(gone.value);
         }
         room
     }

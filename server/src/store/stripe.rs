@@ -82,8 +82,6 @@ pub struct Stripe {
     pool: Arc<Pool>,
     /// Bytes that the tables hold: what counts against the node's limit.
     pub(super) used: usize,
-    /// Bytes that were evicted ahead for the next writes.
-    pub(super) credit: usize,
     /// What the node's total has been told of them.
     pub(super) published: usize,
     /// The table with which the background reclaim of expired keys goes on.
@@ -103,7 +101,6 @@ impl Stripe {
             ledger: None,
             pool,
             used: 0,
-            credit: 0,
             published: 0,
             reclaim_at: 0,
             due_ms: Arc::new(AtomicU64::new(NEVER_MS)),
@@ -449,7 +446,7 @@ impl Stripe {
         }
         self.evictor.forget();
         self.forget_prefixes();
-        self.used = 0;
+        self.used = self.ledger_bytes();
     }
 }
 

@@ -7,6 +7,8 @@ use super::stripe::{Counters, Memory, Stripe};
 
 /// Entries drawn per stripe and database to estimate the average time to live.
 const TTL_SAMPLES: u64 = 4;
+/// Buckets that are looked at, of those with deadlines, where none of the drawn entries has one.
+const TTL_BUCKETS: usize = 64;
 
 /// What a database holds.
 #[derive(Clone, Copy, Default, Debug)]
@@ -17,7 +19,7 @@ pub struct DatabaseSurvey {
     pub volatile: usize,
     /// Bytes of buckets and their directories.
     pub index_bytes: usize,
-    /// The average rest of the time to live in milliseconds, from a sample; 0 if no sampled key has a deadline.
+    /// The average rest of the time to live in milliseconds, from a sample; 0 if no key has a deadline, or all have expired.
     pub average_ttl_ms: u64,
 }
 
@@ -99,15 +101,21 @@ fn sample_ttls(stripe: &Stripe, table: usize, now_ms: u64, random: u64, (sum, sa
     let Some(table) = stripe.table(table).filter(|table| table.volatile() > 0) else {
         return;
     };
-    for draw in 0..TTL_SAMPLES {
-        let Some(place) = table.sample(mix(random, draw)) else {
-            return;
-        };
-        if let Some(deadline) = table.entry(place).deadline() {
-            *sum = sum.saturating_add(deadline.saturating_sub(now_ms));
-            *samples += 1;
-        }
+    let rest = |place| {
+        let deadline = table.entry(place).deadline()?;
+        Some(deadline.saturating_sub(now_ms))
+    };
+    let drawn = (0..TTL_SAMPLES).filter_map(|draw| table.sample(mix(random, draw)));
+    let mut rests: Vec<u64> = drawn.filter_map(rest).collect();
+    if rests.is_empty() {
+        // Few have one: those are easily found by their deadlines.
+        table.visit_soonest(TTL_BUCKETS, |_, place| {
+            rests.extend(rest(place));
+            false
+        });
     }
+    *samples += rests.len() as u64;
+    *sum = rests.into_iter().fold(*sum, u64::saturating_add);
 }
 
 impl Counters {

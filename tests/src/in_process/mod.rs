@@ -1,9 +1,10 @@
 //! What can only be measured inside a node's process, where no load generator and no kernel takes part.
 //!
-//! Two questions: does any single operation stall while the keyspace grows to many keys and shrinks again
-//! (`stalls`), and what do workers cost one another (`workers`)? Both count the CPU time of the thread
+//! Three questions: does any single operation stall while the keyspace grows to many keys and shrinks again
+//! (`stalls`), what do workers cost one another (`workers`), and what does it cost to evict (`eviction`)? All count the CPU time of the thread
 //! that does the work, which does not run while another program has the core.
 
+mod eviction;
 mod options;
 mod report;
 mod stalls;
@@ -37,6 +38,9 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
         settings.threads = options.cores.len();
         let node = Arc::new(Node::new(Config::new(settings)));
         report.workers = Some(workers::measure(&node, options).context("workers")?);
+    }
+    if options.measures(Part::Eviction) {
+        report.eviction = Some(eviction::measure(options).context("eviction")?);
     }
     Ok(report)
 }

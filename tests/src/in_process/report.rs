@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde_json::{Value, json};
 
+use super::eviction::{Cost, Costs};
 use super::stalls::{self, Run, Slow, Stalls};
 use super::workers::{self, Row};
 
@@ -21,6 +22,7 @@ const UNDISTURBED: f64 = 0.95;
 pub struct Report {
     pub(super) stalls: Option<Stalls>,
     pub(super) workers: Option<Vec<Row>>,
+    pub(super) eviction: Option<Costs>,
 }
 
 impl Report {
@@ -28,6 +30,7 @@ impl Report {
         Report {
             stalls: None,
             workers: None,
+            eviction: None,
         }
     }
 
@@ -39,6 +42,7 @@ impl Report {
                 "goal_ratio": workers::GOAL,
                 "rows": rows.iter().map(row_json).collect::<Vec<_>>(),
             })),
+            "eviction": self.eviction.as_ref().map(costs_json),
         })
     }
 }
@@ -68,6 +72,9 @@ impl fmt::Display for Report {
                 writeln!(f)?;
             }
             show_workers(rows, f)?;
+        }
+        if let Some(costs) = &self.eviction {
+            show_costs(costs, f)?;
         }
         Ok(())
     }
@@ -166,6 +173,62 @@ fn show_workers(rows: &[Row], f: &mut fmt::Formatter<'_>) -> fmt::Result {
         )?;
     }
     Ok(())
+}
+
+fn show_costs(costs: &Costs, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    writeln!(
+        f,
+        "CPU time per operation in nanoseconds, at pipeline 64, of 64 B values, against what it is compared with"
+    )?;
+    writeln!(
+        f,
+        "- medians over the rounds; a full node has the limit that --full-mib says\n"
+    )?;
+    writeln!(f, "{:<50}{:>8}{:>8}  {:<22}goal", "", "of that", "of it", "ratio")?;
+    for row in &costs.rows {
+        let Cost { name, goal, rounds } = row;
+        let ratios = || rounds.iter().map(|(base, cost)| cost / base);
+        let ratio = median(ratios());
+        let least = ratios().fold(f64::MAX, f64::min);
+        let range = format!("{ratio:.3} ({least:.3}-{:.3})", ratios().fold(0.0, f64::max));
+        let verdict = goal.map_or(String::new(), |goal| format!("{goal} {}", met(ratio <= goal)));
+        let (base, cost) = (rounds.iter().map(|round| round.0), rounds.iter().map(|round| round.1));
+        writeln!(
+            f,
+            "{name:<50}{:>8.1}{:>8.1}  {range:<22}{verdict}",
+            median(base),
+            median(cost)
+        )?;
+    }
+    writeln!(
+        f,
+        "\nOf the reads beside evicting SETs {:.1}% hit.",
+        costs.hit_share * 100.0
+    )?;
+    write!(f, "One evicting SET, CPU time in microseconds:")?;
+    for (name, quantile) in QUANTILES {
+        write!(
+            f,
+            " {name} {:.2}",
+            costs.singles.value_at_quantile(quantile) as f64 / 1e3
+        )?;
+    }
+    writeln!(f)
+}
+
+fn costs_json(costs: &Costs) -> Value {
+    let rows = costs.rows.iter().map(|row| {
+        json!({
+            "name": row.name,
+            "goal_ratio": row.goal,
+            "rounds": row.rounds.iter().map(|(base, cost)| json!({"base_ns": base, "cost_ns": cost})).collect::<Vec<_>>(),
+        })
+    });
+    json!({
+        "rows": rows.collect::<Vec<_>>(),
+        "hit_share": costs.hit_share,
+        "longest_ns": costs.singles.max(),
+    })
 }
 
 fn stalls_json(stalls: &Stalls) -> Value {

@@ -97,7 +97,10 @@ impl Engine {
     fn connect(options: &Options) -> Result<Self> {
         let keys = if options.fill {
             ensure!(
-                matches!(options.command, Command::Set | Command::SetEx | Command::Incr),
+                matches!(
+                    options.command,
+                    Command::Set | Command::SetEx | Command::SetWithEx | Command::Incr
+                ),
                 "--fill needs set, setex or incr"
             );
             Keys::Ascending {

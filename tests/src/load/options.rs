@@ -24,7 +24,7 @@ pub struct Options {
     /// Protocol the server speaks.
     #[arg(long, value_enum, default_value_t = Protocol::Resp)]
     pub protocol: Protocol,
-    /// One of set, setex (TTLs drawn from 10,000 s to 89,999 s), get, incr, mgetN (N keys each).
+    /// One of set, setex and set-ex (TTLs drawn from 10,000 s to 89,999 s, by either command), get, incr, mgetN (N keys each).
     #[arg(long, default_value = "get")]
     pub command: Command,
     /// Bytes of a value: what SET stores and what GET must find.
@@ -80,8 +80,10 @@ pub enum Protocol {
 pub enum Command {
     /// Store a value.
     Set,
-    /// Store a value with a time to live.
+    /// Store a value with a time to live, by SETEX.
     SetEx,
+    /// The same by SET with EX.
+    SetWithEx,
     /// Read a value.
     Get,
     /// Add one to a counter.
@@ -95,7 +97,7 @@ impl Command {
     pub fn keys_per_request(self) -> usize {
         match self {
             Self::Mget(keys) => keys,
-            Self::Set | Self::SetEx | Self::Get | Self::Incr => 1,
+            Self::Set | Self::SetEx | Self::SetWithEx | Self::Get | Self::Incr => 1,
         }
     }
 }
@@ -107,6 +109,7 @@ impl FromStr for Command {
         match name {
             "set" => Ok(Self::Set),
             "setex" => Ok(Self::SetEx),
+            "set-ex" => Ok(Self::SetWithEx),
             "get" => Ok(Self::Get),
             "incr" => Ok(Self::Incr),
             _ => name
@@ -114,7 +117,7 @@ impl FromStr for Command {
                 .and_then(|keys| keys.parse().ok())
                 .filter(|keys| (1..=1000).contains(keys))
                 .map(Self::Mget)
-                .ok_or_else(|| format!("'{name}' is none of set, setex, get, incr, mget1 to mget1000")),
+                .ok_or_else(|| format!("'{name}' is none of set, setex, set-ex, get, incr, mget1 to mget1000")),
         }
     }
 }

@@ -47,7 +47,7 @@ impl Format {
     pub(super) fn new(options: &Options) -> Self {
         let expected = match options.command {
             Command::Incr if options.fill => Expected::Stored,
-            Command::Set | Command::SetEx => Expected::Stored,
+            Command::Set | Command::SetEx | Command::SetWithEx => Expected::Stored,
             Command::Incr => Expected::Number,
             Command::Get => Expected::Value,
             Command::Mget(keys) => Expected::Values(keys),

@@ -130,6 +130,15 @@ impl Requests {
                 self.bytes.extend_from_slice(b"\r\n");
                 self.add_bulk(&value);
             }
+            Command::SetWithEx => {
+                self.add_header(5, "SET");
+                self.add_resp_key(b"key:");
+                self.add_bulk(&value);
+                self.add_bulk(b"EX");
+                self.bytes.extend_from_slice(b"$5\r\n");
+                self.add_ttl();
+                self.bytes.extend_from_slice(b"\r\n");
+            }
             Command::Get => {
                 self.add_header(2, "GET");
                 self.add_resp_key(b"key:");
@@ -156,11 +165,11 @@ impl Requests {
                 self.add_key(b"ctr:");
                 self.bytes.extend_from_slice(b" 1");
             }
-            Command::Set | Command::SetEx => {
+            Command::Set | Command::SetEx | Command::SetWithEx => {
                 self.bytes.extend_from_slice(b"set ");
                 self.add_key(b"key:");
                 self.bytes.extend_from_slice(b" 0 ");
-                if options.command == Command::SetEx {
+                if options.command != Command::Set {
                     self.add_ttl();
                 } else {
                     self.bytes.push(b'0');

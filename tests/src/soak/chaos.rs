@@ -41,12 +41,12 @@ pub(super) fn reply(asked: Asked<'_>, rng: &mut Rng) -> Vec<Act> {
         8 => vec![Act::Send(b"*1\r\n".repeat(1000)), Act::Reply],
         9 => vec![Act::Send(b">1\r\n$10\r\ninvalidate\r\n".to_vec()), Act::Reply],
         10 => vec![Act::Reply, Act::Finish],
-        11 => vec![if asked.connection % 4 == 0 {
+        11 => vec![if asked.connection.is_multiple_of(4) {
             Act::Hang
         } else {
             Act::Close
         }],
-        12 => vec![if asked.connection % 4 == 0 {
+        12 => vec![if asked.connection.is_multiple_of(4) {
             Act::Freeze
         } else {
             Act::Reset

@@ -2,7 +2,7 @@
 
 #![allow(
     dead_code,
-    missing_docs,
+    unreachable_pub,
     reason = "the examples are programs; their `main` is not used here"
 )]
 
@@ -13,6 +13,8 @@ use larder_tests::server::{Kind, Server};
 mod blocking;
 #[path = "../../../client/examples/pipeline.rs"]
 mod pipeline;
+#[path = "../../../client/examples/pool.rs"]
+mod pool;
 #[path = "../../../client/examples/pubsub.rs"]
 mod pubsub;
 #[path = "../../../client/examples/quickstart.rs"]
@@ -38,4 +40,6 @@ async fn those_that_need_no_more_than_strings_run_on_larder() {
     let url = format!("redis://{}", address(&server));
     quickstart::run(&url).await.expect("quickstart");
     pipeline::run(&url).await.expect("pipeline");
+    let other = Server::start(Kind::Larder, &[]);
+    pool::run(&[url, address(&other)]).await.expect("pool");
 }

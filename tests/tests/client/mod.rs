@@ -1,13 +1,15 @@
-//! The client library against real servers, Larder, for what it has, and Redis for all, and against whatever networks
-//! and servers can do to it.
+//! The client library and the command line tool against real servers, Larder, for what it has, and Redis for all, and
+//! against whatever networks and servers can do to them.
 
 mod blocking;
+mod cli;
 mod commands;
 mod connection;
 mod dedicated;
 mod examples;
 mod faults;
 mod harness;
+mod over_nodes;
 mod pipelines;
 mod pool;
 mod pool_faults;

@@ -1,11 +1,14 @@
 //! A pool of real nodes that die, come back, and come and go, while it is used.
 
-use larder_client::{Client, Config, Error, Event, PoolBuilder, PoolNode, SetOptions};
+use larder_client::{Client, Config, Error, Event, NodeState, PoolBuilder, PoolNode, Reason, SetOptions};
 use larder_tests::server::Server;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Runtime;
 use tokio::sync::Mutex;
 
@@ -399,5 +402,298 @@ fn deleted_values_do_not_come_back_with_a_node_that_was_away_and_missed_more_tha
             values.iter().all(|value| value.as_deref() == Some("new")),
             "a new value was lost"
         );
+    });
+}
+
+/// A way to a server that can be slow, and can be cut off: then what is sent is held back, and arrives when it heals.
+struct Way {
+    port: u16,
+    delay_ms: Arc<AtomicU64>,
+    cut: Arc<AtomicBool>,
+}
+
+impl Way {
+    async fn to(server: &Server) -> Way {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let way = Way {
+            port: listener.local_addr().expect("an address").port(),
+            delay_ms: Arc::default(),
+            cut: Arc::default(),
+        };
+        let (delay_ms, cut, to) = (Arc::clone(&way.delay_ms), Arc::clone(&way.cut), server.port());
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", to)).await else {
+                    continue;
+                };
+                let ((client_in, client_out), (server_in, server_out)) = (client.into_split(), server.into_split());
+                tokio::spawn(Way::carry(
+                    client_in,
+                    server_out,
+                    Arc::clone(&delay_ms),
+                    Arc::clone(&cut),
+                ));
+                tokio::spawn(Way::carry(server_in, client_out, Arc::default(), Arc::clone(&cut)));
+            }
+        });
+        way
+    }
+
+    async fn carry(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, delay_ms: Arc<AtomicU64>, cut: Arc<AtomicBool>) {
+        let mut buffer = vec![0; 64 * 1024];
+        while let Ok(read @ 1..) = from.read(&mut buffer).await {
+            tokio::time::sleep(Duration::from_millis(delay_ms.load(Ordering::Relaxed))).await;
+            while cut.load(Ordering::Relaxed) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            if to.write_all(&buffer[..read]).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// A pool whose last node is reached by a way of its own.
+async fn with_way(servers: &[Server], response_timeout: Duration) -> (Client, Way) {
+    let (last, others) = servers.split_last().expect("servers");
+    let way = Way::to(last).await;
+    let mut config = Config::default();
+    config.response_timeout = response_timeout;
+    config.backoff_max = Duration::from_millis(200);
+    let name = format!("node-{}", others.len());
+    let pool = builder(others)
+        .node(name, &format!("127.0.0.1:{}", way.port), 1)
+        .expect("a node")
+        .config(config)
+        .build()
+        .expect("a pool");
+    (pool, way)
+}
+
+async fn breaker(events: &mut tokio::sync::broadcast::Receiver<Event>, opens: bool) {
+    let waiting = async {
+        loop {
+            match events.recv().await.expect("events") {
+                Event::BreakerOpened { .. } if opens => return,
+                Event::BreakerClosed { .. } if !opens => return,
+                _ => {}
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting)
+        .await
+        .expect("a change of the breaker");
+}
+
+#[test]
+fn a_slow_node_is_drained_within_three_seconds_and_is_back_when_it_is_quick() {
+    let servers = servers(4);
+    runtime().block_on(async {
+        let (pool, way) = with_way(&servers, Duration::from_secs(2)).await;
+        let seen = Arc::new(Seen::default());
+        let readers: Vec<_> = (0..16)
+            .map(|_| tokio::spawn(read(pool.clone(), Arc::clone(&seen), 1000)))
+            .collect();
+        eventually("load", || {
+            let enough = seen.reads.load(Ordering::Relaxed) > 2000;
+            async move { enough }
+        })
+        .await;
+        let mut events = pool.events();
+        way.delay_ms.store(200, Ordering::Relaxed);
+        let slow = Instant::now();
+        breaker(&mut events, true).await;
+        assert!(slow.elapsed() < Duration::from_secs(3), "{:?}", slow.elapsed());
+        let state = |pool: &Client| pool.stats().nodes[3].state;
+        assert_eq!(state(&pool), NodeState::Out(Reason::Slow));
+        let reads = seen.reads.load(Ordering::Relaxed);
+        eventually("load without the node", || {
+            let enough = seen.reads.load(Ordering::Relaxed) > reads + 5000;
+            async move { enough }
+        })
+        .await;
+        assert_eq!(state(&pool), NodeState::Out(Reason::Slow), "it is still slow");
+        way.delay_ms.store(0, Ordering::Relaxed);
+        breaker(&mut events, false).await;
+        let reads = seen.reads.load(Ordering::Relaxed);
+        eventually("load with the node", || {
+            let enough = seen.reads.load(Ordering::Relaxed) > reads + 20_000;
+            async move { enough }
+        })
+        .await;
+        assert_eq!(state(&pool), NodeState::Serving, "it must not be taken for slow again");
+        seen.stop.store(true, Ordering::Relaxed);
+        for reader in readers {
+            reader.await.expect("a reader");
+        }
+        let errors = seen.errors.lock().await;
+        assert!(errors.is_empty(), "{} errors, such as {}", errors.len(), errors[0]);
+    });
+}
+
+#[test]
+fn a_node_that_was_cut_off_brings_no_deleted_value_back_when_it_heals() {
+    let servers = servers(3);
+    runtime().block_on(async {
+        let (pool, way) = with_way(&servers, Duration::from_millis(300)).await;
+        for round in 0..3 {
+            let keys: Vec<_> = (0..300).map(|n| format!("{round}:{n}")).collect();
+            pool.mset(keys.iter().map(|key| (key, "old"))).await.expect("mset");
+            let mut events = pool.events();
+            way.cut.store(true, Ordering::Relaxed);
+            // Writes that are held back on the way, and arrive when it heals.
+            let late = keys.iter().map(|key| {
+                let (pool, key) = (pool.clone(), key.clone());
+                tokio::spawn(async move { pool.set(key, "late").await.is_ok() })
+            });
+            for late in late.collect::<Vec<_>>() {
+                late.await.expect("a write");
+            }
+            for key in &keys {
+                while pool.del([key]).await.is_err() {}
+            }
+            way.cut.store(false, Ordering::Relaxed);
+            let healed = Instant::now();
+            loop {
+                let values: Vec<Option<String>> = pool.mget(&keys).await.expect("mget");
+                let found = values.iter().flatten().next();
+                assert_eq!(found, None, "a deleted value was read");
+                if pool.stats().nodes[2].state == NodeState::Serving && healed.elapsed() > Duration::from_millis(500) {
+                    break;
+                }
+                assert!(healed.elapsed() < PATIENCE);
+            }
+            while events.try_recv().is_ok() {}
+            assert!(sizes(&servers)[2] <= 300, "the node has what was deleted");
+        }
+    });
+}
+
+#[test]
+fn a_hot_key_gets_copies_that_are_at_most_a_second_old_and_leave_nothing_behind() {
+    const KEY: &str = "celebrity";
+    let servers = servers(4);
+    runtime().block_on(async {
+        let pool = builder(&servers).build().expect("a pool");
+        let other = builder(&servers).build().expect("a pool");
+        other.set(KEY, 0).await.expect("set");
+        // Of each value when it was certainly there.
+        let written = Arc::new(Mutex::new(vec![Instant::now()]));
+        let seen = Arc::new(Seen::default());
+        let readers: Vec<_> = (0..16)
+            .map(|_| {
+                let (pool, seen, written) = (pool.hot(), Arc::clone(&seen), Arc::clone(&written));
+                tokio::spawn(async move {
+                    while !seen.stop.load(Ordering::Relaxed) {
+                        let began = Instant::now();
+                        let value: usize = pool.get(KEY).await.expect("a read").expect("a value");
+                        // The next value must not have been there for more than the bound.
+                        let next = written.lock().await.get(value + 1).copied();
+                        let bound = Duration::from_millis(1000 + 50);
+                        seen.wrong.fetch_add(
+                            u64::from(next.is_some_and(|next| next + bound < began)),
+                            Ordering::Relaxed,
+                        );
+                        seen.reads.fetch_add(1, Ordering::Relaxed);
+                    }
+                })
+            })
+            .collect();
+        let copies = |pool: &Client| pool.stats().copy_reads;
+        let mut value = 0;
+        eventually("reads of copies, while another client writes", || {
+            value += 1;
+            let (pool, other, written) = (&pool, &other, Arc::clone(&written));
+            async move {
+                other.set(KEY, value).await.expect("set");
+                written.lock().await.push(Instant::now());
+                tokio::time::sleep(Duration::from_millis(100)).await;
+                copies(pool) > 20_000 && value > 40
+            }
+        })
+        .await;
+        let hot = pool.stats().hot_keys;
+        assert_eq!(&*hot[0].key, KEY.as_bytes());
+        assert_eq!(hot[0].holders.len(), 4, "all of the reads are for one key");
+        for server in &servers {
+            let mut conn = server.connect();
+            for key in conn.call("KEYS ~larder:*").items().expect("keys") {
+                let ttl_ms = conn.call_args(&["PTTL", &key.text()]).integer().expect("a time");
+                assert!(ttl_ms <= 1000, "{ttl_ms} ms");
+            }
+        }
+        // This client sees its own writes at once, whichever holder it reads.
+        for round in 0..20 {
+            let value = 1_000_000 + round;
+            pool.set(KEY, value).await.expect("set");
+            for _ in 0..20 {
+                assert_eq!(pool.hot().get::<i64>(KEY).await.expect("get"), Some(value));
+            }
+        }
+        seen.stop.store(true, Ordering::Relaxed);
+        for reader in readers {
+            reader.await.expect("a reader");
+        }
+        assert_eq!(
+            seen.wrong.load(Ordering::Relaxed),
+            0,
+            "older than the bound, of {}",
+            seen.reads.load(Ordering::Relaxed)
+        );
+        eventually("the key has cooled", || {
+            let cool = pool.stats().hot_keys.is_empty();
+            async move { cool }
+        })
+        .await;
+        eventually("its copies are gone", || {
+            let sizes = sizes(&servers);
+            async move { sizes.iter().sum::<i64>() == 1 }
+        })
+        .await;
+    });
+}
+
+#[test]
+fn the_nodes_of_a_file_are_followed_and_a_broken_file_changes_nothing() {
+    let servers = servers(3);
+    runtime().block_on(async {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("nodes");
+        let write = |text: &str| {
+            let beside = dir.path().join("nodes.new");
+            std::fs::write(&beside, text).expect("a file");
+            std::fs::rename(&beside, &path).expect("a file");
+        };
+        let lines: Vec<_> = servers
+            .iter()
+            .enumerate()
+            .map(|(n, server)| format!("node-{n} 127.0.0.1:{} 1\n", server.port()))
+            .collect();
+        write(&lines[..2].concat());
+        let pool = PoolBuilder::new()
+            .members_from_file(&path, Duration::from_millis(20))
+            .build()
+            .expect("a pool");
+        let mut events = pool.events();
+        pool.set("key", "value").await.expect("set");
+        write("node-0 nowhere:x\n");
+        let refused = async {
+            loop {
+                if let Event::MembershipRefused { why } = events.recv().await.expect("events") {
+                    return why;
+                }
+            }
+        };
+        let why = tokio::time::timeout(PATIENCE, refused).await.expect("an event");
+        assert!(why.contains("line 1"), "{why}");
+        assert_eq!(pool.stats().nodes.len(), 2);
+        write(&lines.concat());
+        eventually("three nodes", || {
+            let nodes = pool.stats().nodes.len();
+            async move { nodes == 3 }
+        })
+        .await;
+        assert_eq!(pool.stats().version, 2);
+        assert_eq!(pool.get::<String>("key").await.expect("get").as_deref(), Some("value"));
     });
 }

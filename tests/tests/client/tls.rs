@@ -93,7 +93,7 @@ async fn calls_go_over_tls_to_a_server_that_is_trusted() {
     let (_server, port) = start(&certificates, "no");
     for host in ["localhost", "127.0.0.1"] {
         let client = connect(host, port, |config| {
-            config.tls_ca_file = Some(certificates.path("ca.pem"))
+            config.tls_ca_file = Some(certificates.path("ca.pem"));
         });
         // Larger than what TLS and the socket hold at once, so that writing must stop and go on.
         let large = vec![b'x'; 16 << 20];
@@ -133,13 +133,13 @@ async fn a_server_that_is_not_trusted_is_not_talked_to() {
     assert!(why.contains("certificate"), "{why}");
     let other = Certificates::new();
     let why = refusal(&connect("localhost", port, |config| {
-        config.tls_ca_file = Some(other.path("ca.pem"))
+        config.tls_ca_file = Some(other.path("ca.pem"));
     }))
     .await;
     assert!(why.contains("certificate"), "{why}");
     // The certificate is for another name.
     let why = refusal(&connect("127.0.0.2", port, |config| {
-        config.tls_ca_file = Some(certificates.path("ca.pem"))
+        config.tls_ca_file = Some(certificates.path("ca.pem"));
     }))
     .await;
     assert!(
@@ -147,7 +147,7 @@ async fn a_server_that_is_not_trusted_is_not_talked_to() {
         "{why}"
     );
     let why = refusal(&connect("localhost", port, |config| {
-        config.tls_ca_file = Some("/no/such/file".into())
+        config.tls_ca_file = Some("/no/such/file".into());
     }))
     .await;
     assert!(why.contains("/no/such/file"), "{why}");

@@ -95,3 +95,38 @@ fn a_million_tiny_keys_make_way_for_one_large() {
     assert_eq!(conn.call("STRLEN large").integer(), Some(5 << 20));
     assert!(wait_until(PATIENCE, || server.resident_bytes() <= bound(32 * MIB)));
 }
+
+#[test]
+fn a_policy_may_be_changed_while_the_node_is_loaded() {
+    let server = Server::larder(&["--maxmemory", "8mb", "--maxmemory-policy", "allkeys-lru"]);
+    let mut conn = server.connect();
+    write(&mut conn, "lru", 16 * MIB, || 100);
+    for policy in [
+        "allkeys-adaptive",
+        "allkeys-lfu",
+        "allkeys-random",
+        "allkeys-lrm",
+        "allkeys-fifo",
+        "allkeys-mru",
+        "allkeys-adaptive",
+    ] {
+        let set = format!("CONFIG SET maxmemory-policy {policy}");
+        assert_eq!(conn.call(&set).text(), "OK");
+        // Each write is answered with OK, as there is always something that may go.
+        write(&mut conn, policy, 4 * MIB, || 100);
+        assert!(field(&server, "used_memory") <= 9 * MIB, "{policy}");
+    }
+    // Nothing has a deadline, so nothing may go: the error, and what is there stays.
+    for policy in ["volatile-ttl", "volatile-lru", "noeviction"] {
+        let set = format!("CONFIG SET maxmemory-policy {policy}");
+        assert_eq!(conn.call(&set).text(), "OK");
+        let value = "v".repeat(4096);
+        let refused = (0..2000).find_map(|key| {
+            let reply = conn.call(&format!("SET {policy}:{key} {value}"));
+            reply.is_error().then(|| said(&reply))
+        });
+        assert!(refused.is_some_and(|error| error.contains(OUT_OF_MEMORY)), "{policy}");
+    }
+    let refused = conn.call("CONFIG SET maxmemory-policy allkeys-oldest");
+    assert!(refused.is_error(), "{}", said(&refused));
+}

@@ -420,6 +420,52 @@ fn a_pause_under_load_stops_writes_and_lets_reads_go_on() {
 }
 
 #[test]
+fn a_peer_that_leaves_while_it_waits_for_a_pause_is_forgotten() {
+    let server = node();
+    let mut conn = server.connect();
+    let clients = |conn: &mut Conn| {
+        conn.call("CLIENT LIST")
+            .text()
+            .lines()
+            .filter(|line| !line.is_empty())
+            .count()
+    };
+    assert_eq!(conn.call("CLIENT PAUSE 60000 WRITE").text(), "OK");
+    let mut leaver = server.connect();
+    leaver.send(&encode(&["SET", "k", "v"])).expect("the server reads");
+    expect_within(PATIENCE, "it waits", || {
+        conn.call("CLIENT LIST").text().contains("flags=b")
+    });
+    // The node leaves this unread.
+    leaver.send(&encode(&["SET", "k", "w"])).expect("the socket takes it");
+    drop(leaver);
+    expect_within(PATIENCE, "only one is left", || clients(&mut conn) == 1);
+    assert_eq!(conn.call("CLIENT UNPAUSE").text(), "OK");
+    assert!(conn.call("GET k").bytes().is_none(), "a write of a peer that had left");
+}
+
+#[test]
+fn what_comes_during_a_pause_runs_after_it() {
+    let server = node();
+    let mut conn = server.connect();
+    assert_eq!(conn.call("CLIENT PAUSE 60000 WRITE").text(), "OK");
+    let mut waiter = server.connect();
+    waiter.send(&encode(&["INCR", "n"])).expect("the server reads");
+    expect_within(PATIENCE, "it waits", || {
+        conn.call("CLIENT LIST").text().contains("flags=b")
+    });
+    for _ in 0..3 {
+        waiter.send(&encode(&["INCR", "n"])).expect("the socket takes it");
+        // Another connection's turn on the way, so that the worker has looked.
+        conn.call("PING");
+    }
+    assert_eq!(conn.call("CLIENT UNPAUSE").text(), "OK");
+    for n in 1..=4 {
+        assert_eq!(waiter.read_raw().expect("a reply"), format!(":{n}\r\n").into_bytes());
+    }
+}
+
+#[test]
 fn settings_that_change_under_load_break_nobody() {
     let server = node();
     let stop = AtomicBool::new(false);

@@ -43,6 +43,7 @@ fn every_crate_has_a_licence_that_agrees_with_ours() {
         .args([
             "tree",
             "--workspace",
+            "--all-features",
             "--locked",
             "--offline",
             "--edges",

@@ -2,6 +2,7 @@
 
 mod bitmap;
 mod client;
+mod cluster;
 mod connection;
 mod generic;
 mod server;
@@ -11,7 +12,7 @@ mod transactions;
 
 use super::{Command, Flags, Group, flag};
 
-const GROUPS: [&[Command]; 8] = [
+const GROUPS: [&[Command]; 9] = [
     string::ROWS,
     bitmap::ROWS,
     generic::ROWS,
@@ -20,6 +21,7 @@ const GROUPS: [&[Command]; 8] = [
     server::ROWS,
     server_tools::ROWS,
     transactions::ROWS,
+    cluster::ROWS,
 ];
 
 /// How many commands there are, without subcommands.

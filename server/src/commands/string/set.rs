@@ -5,16 +5,49 @@ use super::options::{Condition, Grammar, Options};
 use super::value;
 use crate::call::{Call, Error, Outcome};
 use crate::commands::expiry::{Unit, parse_deadline, parse_jitter};
+use crate::resp::request::Args;
 use crate::store::NewValue;
 
 /// `SET key value [condition] [GET] [EX seconds | PX milliseconds | EXAT time | PXAT time | KEEPTTL] [JITTER percent]`
 pub fn set(call: &mut Call<'_>) -> Outcome {
     if call.args.len() > 3 {
-        return set_with_options(call);
+        return match unit_alone(&call.args) {
+            Some(unit) => set_until(call, unit, 4, 2),
+            None => set_with_options(call),
+        };
     }
     match value(&call.args, 2) {
         NewValue::Bytes(value) => call.store.write_text(&call.args[1], value),
         value => call.store.key(&call.args[1]).set(value, None),
+    }
+    call.reply.ok();
+    Ok(())
+}
+
+/// The unit of the time to live, if that is the only option of a SET: the usual case.
+#[inline]
+fn unit_alone(args: &Args<'_>) -> Option<Unit> {
+    let [one, other] = *args.get(3).filter(|_| args.len() == 5)? else {
+        return None;
+    };
+    match [one.to_ascii_lowercase(), other.to_ascii_lowercase()] {
+        [b'e', b'x'] => Some(Unit::Seconds),
+        [b'p', b'x'] => Some(Unit::Millis),
+        _ => None,
+    }
+}
+
+/// Stores argument `at` under the time to live that argument `time` says.
+#[inline]
+fn set_until(call: &mut Call<'_>, unit: Unit, time: usize, at: usize) -> Outcome {
+    let deadline = parse_deadline(unit, &call.args[time], call.store.now_ms, call.command)?;
+    match value(&call.args, at) {
+        NewValue::Bytes(value) => call.store.write_text_until(&call.args[1], value, deadline),
+        value => {
+            let mut key = call.store.key(&call.args[1]);
+            let deadline = key.relative_deadline(deadline, None);
+            key.set(value, Some(deadline));
+        }
     }
     call.reply.ok();
     Ok(())
@@ -50,6 +83,9 @@ pub fn psetex(call: &mut Call<'_>) -> Outcome {
 }
 
 fn set_for(call: &mut Call<'_>, unit: Unit) -> Outcome {
+    if call.args.len() == 4 {
+        return set_until(call, unit, 2, 3);
+    }
     let deadline = parse_deadline(unit, &call.args[2], call.store.now_ms, call.command)?;
     let jitter = match call.args.get(4) {
         Some(word) => match parse_jitter(word, call.args.get(5))? {

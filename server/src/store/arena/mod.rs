@@ -291,13 +291,18 @@ impl Arena {
     /// Where the block is. Valid until the block is freed or the arena is dropped.
     #[inline]
     pub(super) fn block(&self, handle: Handle) -> NonNull<u8> {
+        self.block_with_bytes(handle).0
+    }
+
+    /// The same, and what `block_bytes` tells.
+    #[inline]
+    pub(super) fn block_with_bytes(&self, handle: Handle) -> (NonNull<u8>, u32) {
         let raw = handle.get();
-        let base = self.slabs[(raw >> SHIFT) as usize]
-            .base
-            .expect("a live block's slab has memory");
+        let slab = &self.slabs[(raw >> SHIFT) as usize];
+        let base = slab.base.expect("a live block's slab has memory");
         let offset = (raw & ((1 << SHIFT) - 1)) as usize * GRANULE;
         // SAFETY: the mask keeps the offset inside the slab.
-        unsafe { base.add(offset) }
+        (unsafe { base.add(offset) }, slab.block * GRANULE as u32)
     }
 
     fn add_slab(&mut self, granules: usize) -> u32 {

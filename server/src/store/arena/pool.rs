@@ -3,8 +3,8 @@
 //! Random access to gigabytes in 4 KiB pages spends more time on address translation than on the data,
 //! so a large node maps regions that the kernel may back with 2 MiB pages, and cuts slabs from them.
 //! Slabs are taken from the lowest page that has room, so that pages at the end empty as data shrinks;
-//! an empty page is given back to the system at once, and so is a slab when many are free in pages that are not
-//! empty. To touch a page for the first time takes the kernel
+//! an empty page is given back to the system at once, but for one and the one that is touched ahead, and so is a slab
+//! when many are free in pages that are not empty. To touch a page for the first time takes the kernel
 //! (and a virtual machine's host) milliseconds, so a thread of the pool touches the next one while the
 //! current one fills. A small node, which must not lose megabytes to
 //! pages that are barely used, takes its slabs from the process's allocator.
@@ -310,12 +310,13 @@ impl Pages {
         let (word, run) = bits((slab.as_ptr() as usize - start) / self.unit, order);
         page.taken[word] &= !run;
         self.taken_bytes -= bytes;
-        if Page::count(&page.taken) == padding {
+        let spare = self.resident_bytes.saturating_sub(self.taken_bytes);
+        if Page::count(&page.taken) == padding && spare > SPARE_BYTES {
             let resident = (Page::count(&page.resident) - padding) * self.unit;
             page.touched = false;
             release(page.base, PAGE);
             self.resident_bytes -= resident;
-        } else if self.resident_bytes > self.taken_bytes + SPARE_BYTES.max(self.taken_bytes / SPARE_SHARE) {
+        } else if spare > SPARE_BYTES.max(self.taken_bytes / SPARE_SHARE) {
             page.resident[word] &= !run;
             release(slab, bytes);
             self.resident_bytes -= bytes;
@@ -421,8 +422,30 @@ mod tests {
                 // SAFETY: as above.
                 unsafe { pool.give(slab, bytes) };
             }
-            // At most the page that was touched ahead is left.
+            // At most one page and the one that was touched ahead are left.
             assert!(pool.total_bytes() <= 2 * PAGE, "{}", pool.total_bytes());
+        }
+    }
+
+    #[test]
+    fn a_slab_that_comes_and_goes_alone_keeps_its_page() {
+        let pool = Pool::new(65536, true);
+        let slab = pool.take(65536);
+        // SAFETY: the slab is taken, 64 KiB long, and given back once.
+        unsafe {
+            slab.write(7);
+            pool.give(slab, 65536);
+        }
+        assert!(
+            (PAGE..=2 * PAGE).contains(&pool.total_bytes()),
+            "{}",
+            pool.total_bytes()
+        );
+        let again = pool.take(65536);
+        // SAFETY: as above. A page that had been given back would read as zeros.
+        unsafe {
+            assert_eq!((again, again.read()), (slab, 7));
+            pool.give(again, 65536);
         }
     }
 }

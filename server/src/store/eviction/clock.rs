@@ -22,6 +22,9 @@ const LEAST_TURN: (u32, u32) = (16 * TURN, 16);
 /// How many marks are kept.
 const MARKS: usize = 64;
 
+/// Bytes that the marks take in the end.
+pub(super) const MARK_BYTES: usize = MARKS * size_of::<Mark>();
+
 /// The clock showed this tick when this second began.
 #[derive(Clone, Copy)]
 struct Mark {
@@ -109,6 +112,7 @@ impl Clock {
             let least = (1..MARKS - 1).min_by(|one, two| share(one).total_cmp(&share(two)));
             self.marks.remove(least.unwrap_or(1));
         }
+        self.marks.reserve_exact(if self.marks.is_empty() { MARKS } else { 0 });
         self.marks.push(Mark {
             tick: self.tick,
             second,

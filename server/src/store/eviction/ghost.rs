@@ -6,6 +6,7 @@
 //! in 16,000 look-ups) does no more than to give a new entry a frequency that it has not earned.
 
 use super::clock::TURN;
+use crate::store::table::prefetch;
 
 const WAYS: usize = 4;
 /// Ticks per unit of a slot's time.
@@ -27,10 +28,26 @@ impl Ghosts {
         }
     }
 
+    /// Where the set of a key begins; there is none if nothing is remembered.
+    #[inline]
+    fn at(&self, hash: u64) -> usize {
+        // How many there are is a power of two.
+        let sets = (self.slots.len() / WAYS).max(1);
+        (hash as usize >> 8 & (sets - 1)) * WAYS
+    }
+
+    #[inline]
     fn set(&mut self, hash: u64) -> Option<&mut [u32]> {
-        let sets = self.slots.len() / WAYS;
-        let at = (hash as usize >> 8).checked_rem(sets)? * WAYS;
+        let at = self.at(hash);
         self.slots.get_mut(at..at + WAYS)
+    }
+
+    /// Asks the cache for what `add` and `take` will look at.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64) {
+        if let Some(slot) = self.slots.get(self.at(hash)) {
+            prefetch(slot);
+        }
     }
 
     /// Never 0, which is an empty slot.

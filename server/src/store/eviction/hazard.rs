@@ -21,11 +21,17 @@ use std::sync::Mutex;
 
 /// Frequency classes: 1, up to 2, 4, 8, 16, 32, 64 reads.
 const CLASSES: usize = 7;
-/// Age classes, two per octave from a 32nd of a turn up to 128 turns.
+/// Age classes, two per octave of an age to which `FIRST` was added, up to 96 turns.
 const AGES: usize = 24;
 const CELLS: usize = CLASSES * AGES;
-/// Ticks of the first age class.
+/// Ticks in which the youngest double: a 32nd of a turn.
 const FIRST: u32 = TURN / 32;
+/// Steps that an age class is divided into, between which values are interpolated.
+const STEPS: u32 = 16;
+/// Bits of a float below its exponent and the steps of two classes.
+const BELOW: u32 = f32::MANTISSA_DIGITS - 1 - (2 * STEPS).ilog2();
+/// Where the first class begins among such steps.
+const ORIGIN: u32 = (FIRST as f32).to_bits() >> BELOW;
 /// How far ahead a value looks, in units of `FIRST`: two turns.
 const AHEAD: f32 = 64.0;
 /// How many samples the prior weighs.
@@ -42,41 +48,43 @@ const LOCAL: (usize, usize) = (32, 4096);
 /// The values' unit: 16ths of an octave.
 pub(super) const OCTAVE: i32 = 16;
 
+/// The first cell of each frequency.
+const ROWS: [u8; 256] = rows();
+
+const fn rows() -> [u8; 256] {
+    let mut rows = [0; 256];
+    let mut frequency = 5;
+    while frequency < rows.len() {
+        rows[frequency] = (((frequency - 1).ilog2() as usize - 1) * AGES) as u8;
+        frequency += 1;
+    }
+    rows
+}
+
+/// The cell of an entry by its frequency in quarters and its age in ticks, and how far into its age class it is, in
+/// `STEPS`.
+///
+/// Victims are looked for among many entries, so this must be quick: a float's exponent and the first bits behind it
+/// are a logarithm, linear between powers of two.
+#[inline]
+fn spot(frequency: u8, age: u32) -> (usize, u32) {
+    let step = ((age + FIRST) as f32).to_bits() >> BELOW;
+    let step = (step - ORIGIN).min((AGES as u32 - 1) * STEPS);
+    (
+        usize::from(ROWS[usize::from(frequency)]) + (step / STEPS) as usize,
+        step % STEPS,
+    )
+}
+
 /// The cell of an entry by its frequency in quarters and its age in ticks.
 #[inline]
 pub(super) fn cell(frequency: u8, age: u32) -> usize {
-    let class = match frequency {
-        0..=4 => 0,
-        more => (more - 1).ilog2() as usize - 1,
-    };
-    let steps = age / FIRST;
-    let age = match steps {
-        0 | 1 => steps as usize,
-        _ => {
-            let octave = steps.ilog2();
-            2 * octave as usize + (steps >> (octave - 1) & 1) as usize
-        }
-    };
-    class * AGES + age.min(AGES - 1)
-}
-
-/// How far into its age class an entry of this age is, in 16ths.
-#[inline]
-fn progress(age: u32) -> i32 {
-    let steps = age / FIRST;
-    let shift = match steps {
-        0 | 1 => FIRST.ilog2(),
-        _ => steps.ilog2() - 1 + FIRST.ilog2(),
-    };
-    ((u64::from(age) << 4 >> shift) & 15) as i32
+    spot(frequency, age).0
 }
 
 /// Where an age class begins, in units of `FIRST`.
 fn begins(age: usize) -> f32 {
-    match age {
-        0 | 1 => age as f32,
-        _ => ((2 + age % 2) << (age / 2 - 1)) as f32,
-    }
+    ((2 + age % 2) << (age / 2)) as f32 / 2.0 - 1.0
 }
 
 /// What an entry of this frequency and age is worth before anything was learnt.
@@ -86,8 +94,8 @@ pub(super) fn expected(frequency: u8, age: u32) -> i32 {
     ((class / 2.0 - (1.0 + turns).log2()) * OCTAVE as f32) as i32
 }
 
-/// Logarithms of what entries of a cell are worth, in 16ths of an octave.
-type Values = [i16; CELLS];
+/// Logarithms of what entries of a cell are worth, in 16ths of an octave; one more, as each is read with the next.
+type Values = [i16; CELLS + 1];
 
 /// What a stripe has counted since it last handed its counts in, and the values it goes by.
 pub(super) struct Learner {
@@ -118,24 +126,27 @@ impl Learner {
     /// The walk came across an entry of this frequency and age; returns its value.
     #[inline]
     pub(super) fn see(&mut self, frequency: u8, age: u32) -> i32 {
-        let cell = cell(frequency, age);
-        self.seen[cell] = self.seen[cell].saturating_add(1);
-        self.samples += 1;
-        self.interpolated(cell, age)
+        let (cell, step) = spot(frequency, age);
+        self.seen[cell] = self.seen[cell].wrapping_add(1);
+        self.interpolated(cell, step)
+    }
+
+    /// So many entries were seen.
+    pub(super) fn saw(&mut self, entries: usize) {
+        self.samples += entries;
     }
 
     /// The value of an entry of this frequency and age, whoever came across it.
     pub(super) fn value(&self, frequency: u8, age: u32) -> i32 {
-        self.interpolated(cell(frequency, age), age)
+        let (cell, step) = spot(frequency, age);
+        self.interpolated(cell, step)
     }
 
     #[inline]
-    fn interpolated(&self, cell: usize, age: u32) -> i32 {
-        let value = i32::from(self.values[cell]);
-        if cell % AGES + 1 == AGES {
-            return value;
-        }
-        value + (i32::from(self.values[cell + 1]) - value) * progress(age) / 16
+    fn interpolated(&self, cell: usize, step: u32) -> i32 {
+        // The last class of a frequency has but one step, so what comes after it does not count.
+        let (value, next) = (i32::from(self.values[cell]), i32::from(self.values[cell + 1]));
+        value + ((next - value) * step as i32) / STEPS as i32
     }
 
     /// Hands the counts in and takes the latest values, if it is time to and nobody else does; `entries` are those of
@@ -182,7 +193,7 @@ impl Default for State {
             hits: [0.0; CELLS],
             seen: [0.0; CELLS],
             new_samples: 0,
-            values: [0; CELLS],
+            values: [0; CELLS + 1],
         };
         state.evaluate();
         state
@@ -244,7 +255,8 @@ mod tests {
         for age in 0..200 * TURN {
             let at = cell(4, age);
             assert!(at == last || at == last + 1, "no age class is skipped");
-            assert!(at + 1 == AGES || (age / FIRST) as f32 >= begins(at) && ((age / FIRST) as f32) < begins(at + 1));
+            let units = age as f32 / FIRST as f32;
+            assert!(units >= begins(at) && (at + 1 == AGES || units < begins(at + 1)));
             last = at;
         }
         assert_eq!(last, AGES - 1);
@@ -265,7 +277,8 @@ mod tests {
         for _ in 0..20 {
             for _ in 0..1000 {
                 for (frequency, age) in (0..CELLS).map(|cell| (cell / AGES, cell % AGES)) {
-                    learner.see(4 << frequency.min(5), begins(age) as u32 * FIRST);
+                    learner.see(4 << frequency.min(5), (begins(age) * FIRST as f32) as u32);
+                    learner.saw(1);
                 }
                 learner.hit(cell(4, 2 * TURN));
             }

@@ -22,6 +22,7 @@ mod walk;
 
 pub(super) use walk::Evictor;
 
+use super::table::Table;
 use clock::Clock;
 use std::str::FromStr;
 
@@ -250,6 +251,24 @@ impl Scene<'_> {
             Rank::Mru => mru::Mru::coldness(self, subject),
         })
     }
+}
+
+/// A policy that takes only keys with a deadline would walk in vain if at most this share of the keys has one.
+const SCARCE_SHARE: usize = 16;
+
+/// Whether a table has entries that the policy may take.
+fn is_eligible(table: &Table, policy: Policy) -> bool {
+    let entries = if policy.volatile_only() {
+        table.volatile()
+    } else {
+        table.len()
+    };
+    entries > 0
+}
+
+/// Whether walking would hardly find an entry that the policy may take.
+fn is_scarce(table: &Table, policy: Policy) -> bool {
+    policy.volatile_only() && table.volatile() <= table.len() / SCARCE_SHARE
 }
 
 /// A well-mixed number from a seed and a draw (the finaliser of SplitMix64).

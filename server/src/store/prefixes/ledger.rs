@@ -38,16 +38,31 @@ pub(in crate::store) struct Ledger {
     shares: Box<[Share]>,
     /// The place in the order of a scan up to which entries are counted: table and cursor.
     counted: (usize, u32),
+    /// Bytes that it takes itself.
+    bytes: usize,
 }
 
 impl Ledger {
     fn new(prefixes: &Arc<Prefixes>, tables: usize) -> Ledger {
+        let fixed = size_of::<Ledger>() + tables * size_of::<Option<Box<[Usage]>>>();
         Ledger {
             prefixes: Arc::clone(prefixes),
             tables: (0..tables).map(|_| None).collect(),
             shares: (0..prefixes.len()).map(|_| Share::default()).collect(),
             counted: (0, 0),
+            bytes: fixed + prefixes.len() * size_of::<Share>(),
         }
+    }
+
+    /// Bytes allocated.
+    #[inline]
+    pub(in crate::store) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// What it takes to know what a table has of each prefix.
+    fn table_bytes(&self) -> usize {
+        self.prefixes.len() * size_of::<Usage>()
     }
 
     pub(in crate::store) fn prefixes(&self) -> &Arc<Prefixes> {
@@ -108,12 +123,25 @@ impl Ledger {
     fn note(&mut self, number: usize, table: usize, hash: u64) {
         let share = &mut self.shares[number];
         let spot = Spot::new(table, scan_order(hash));
+        let before = share.spots.bytes();
         share.spots.note(spot, share.usage.keys, hash >> 32);
+        self.bytes = self.bytes + share.spots.bytes() - before;
+    }
+
+    /// Remembers a spot of a prefix.
+    pub(in crate::store) fn add_spot(&mut self, number: usize, spot: Spot, random: u64) {
+        let spots = &mut self.shares[number].spots;
+        let before = spots.bytes();
+        spots.add(spot, random);
+        self.bytes = self.bytes + spots.bytes() - before;
     }
 
     fn add(&mut self, number: usize, table: usize, before: Usage, after: Usage) {
-        let prefixes = self.prefixes.len();
-        let of_table = self.tables[table].get_or_insert_with(|| vec![Usage::default(); prefixes].into());
+        let (prefixes, bytes) = (self.prefixes.len(), self.table_bytes());
+        let of_table = self.tables[table].get_or_insert_with(|| {
+            self.bytes += bytes;
+            vec![Usage::default(); prefixes].into()
+        });
         for usage in [&mut of_table[number], &mut self.shares[number].usage] {
             usage.keys = (usage.keys + after.keys).saturating_sub(before.keys);
             usage.bytes = (usage.bytes + after.bytes).saturating_sub(before.bytes);
@@ -141,6 +169,7 @@ impl Ledger {
 
     fn forget_table(&mut self, table: usize) {
         let Some(gone) = self.tables[table].take() else { return };
+        self.bytes -= self.table_bytes();
         for (share, gone) in self.shares.iter_mut().zip(&gone) {
             share.usage.keys = share.usage.keys.saturating_sub(gone.keys);
             share.usage.bytes = share.usage.bytes.saturating_sub(gone.bytes);
@@ -199,12 +228,22 @@ impl Stripe {
                 share.counters = same.map_or(Counters::default(), |number| old.counters(number));
             }
         }
-        std::mem::replace(&mut self.ledger, fresh)
+        let before = self.ledger_bytes();
+        let old = std::mem::replace(&mut self.ledger, fresh);
+        self.used = self.used + self.ledger_bytes() - before;
+        old
+    }
+
+    /// Bytes that the accounts take, which count as used.
+    #[inline]
+    pub(in crate::store) fn ledger_bytes(&self) -> usize {
+        self.ledger.as_ref().map_or(0, |ledger| ledger.bytes())
     }
 
     /// Counts the keys of so many buckets that were there before their prefix; false once all are counted.
     pub(super) fn recount_prefixes(&mut self, buckets: usize) -> bool {
         let Some(ledger) = &mut self.ledger else { return false };
+        let before = ledger.bytes();
         for _ in 0..buckets {
             if !ledger.is_counting() {
                 break;
@@ -214,6 +253,7 @@ impl Stripe {
         if !ledger.is_counting() {
             ledger.tell_all();
         }
+        self.used = self.used + ledger.bytes() - before;
         ledger.is_counting()
     }
 
@@ -229,7 +269,9 @@ impl Stripe {
         if let Some(before) = before {
             let after = Weight::of(self.table(target.table));
             if let Some(ledger) = &mut self.ledger {
+                let bytes = ledger.bytes();
                 ledger.enter(target, before, after);
+                self.used = self.used + ledger.bytes() - bytes;
             }
         }
     }
@@ -237,13 +279,17 @@ impl Stripe {
     /// The table is gone with all that it held.
     pub(in crate::store) fn forget_table_prefixes(&mut self, table: usize) {
         if let Some(ledger) = &mut self.ledger {
+            let before = ledger.bytes();
             ledger.forget_table(table);
+            self.used = self.used + ledger.bytes() - before;
         }
     }
 
     /// All tables are gone, and what is counted may be inconsistent.
     pub(in crate::store) fn forget_prefixes(&mut self) {
         if let Some(ledger) = &mut self.ledger {
+            let tables = ledger.tables.iter().flatten().count();
+            ledger.bytes -= tables * ledger.table_bytes();
             ledger.tables.fill_with(|| None);
             ledger
                 .shares

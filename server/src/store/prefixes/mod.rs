@@ -220,7 +220,11 @@ impl Keyspace {
     pub fn adopt_prefixes(&self, index: usize) {
         let current = self.prefixes();
         // Its old ledger is freed after the lock is gone.
-        let _old = self.lock(index).adopt_prefixes(current.as_ref());
+        let mut stripe = self.lock(index);
+        let old = stripe.adopt_prefixes(current.as_ref());
+        self.publish(&mut stripe);
+        drop(stripe);
+        drop(old);
     }
 
     /// Counts the keys of at most `buckets` buckets of a stripe; false once all have been counted.

@@ -48,12 +48,17 @@ impl Spots {
     }
 
     /// Remembers a spot, in the place of any other if there is no room.
-    pub(in crate::store) fn add(&mut self, spot: Spot, random: u64) {
+    pub(super) fn add(&mut self, spot: Spot, random: u64) {
         if self.list.len() < MAX_SPOTS {
             self.list.push(spot);
         } else {
             self.list[(random >> 16) as usize % MAX_SPOTS] = spot;
         }
+    }
+
+    /// Bytes allocated.
+    pub(super) fn bytes(&self) -> usize {
+        self.list.capacity() * size_of::<Spot>()
     }
 
     /// One of the spots, and where it is in the list; `None` if there is none.

@@ -406,3 +406,27 @@ fn a_stripe_that_a_panic_emptied_holds_nothing_of_a_prefix() {
     store.write_text(b"a1", b"value");
     assert_eq!(store.survey().prefixes.list[0].keys, 1);
 }
+
+#[test]
+fn what_the_accounts_take_counts_as_used_and_no_more_when_they_go() {
+    let keyspace = Keyspace::new(SHAPES[0], ahash::RandomState::with_seeds(1, 2, 3, 4));
+    let rules: Vec<(Vec<u8>, u64)> = (0..50).map(|n| (format!("p{n:02}:").into_bytes(), 0)).collect();
+    keyspace.declare_prefixes(&rules);
+    keyspace.adopt_prefixes(0);
+    let bare = keyspace.lock(0).used;
+    assert!(bare > 50 * 64, "{bare}");
+    let eviction = lru();
+    let mut store = Store::new(&keyspace, 0, NOW, &eviction);
+    for n in 0..5000 {
+        store.write_text(format!("p{:02}:{n}", n % 50).as_bytes(), b"x");
+    }
+    // Lists of places are as good as full: each prefix has 100 keys.
+    let tables = keyspace.lock(0).memory().held;
+    let accounts = keyspace.lock(0).used - tables;
+    assert!((50 * (64 + 800)..50 * 4096).contains(&accounts), "{accounts}");
+    store.flush_all();
+    drop(store);
+    keyspace.declare_prefixes(&[]);
+    keyspace.adopt_prefixes(0);
+    assert_eq!(keyspace.lock(0).used, 0);
+}

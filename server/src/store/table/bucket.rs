@@ -1,7 +1,7 @@
 //! A bucket: one cache line of tags and handles.
 
 /// Entries that a bucket has room for.
-pub(super) const LANES: usize = 12;
+pub(in crate::store) const LANES: usize = 12;
 /// Marks a bucket number as one of the overflow buckets.
 pub(super) const OVERFLOW: u32 = 1 << 31;
 
@@ -90,7 +90,7 @@ pub(super) fn tag_of(hash: u64) -> u8 {
 
 /// Asks the cache for what `pointer` points to, which need not be valid.
 #[inline]
-pub(super) fn prefetch<T>(pointer: *const T) {
+pub(in crate::store) fn prefetch<T>(pointer: *const T) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing the program can see and cannot fault.
     unsafe {

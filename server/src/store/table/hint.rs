@@ -58,15 +58,18 @@ impl Table {
         }
     }
 
-    /// Asks the cache for the entry that `hash` most likely names; its bucket should be there already.
+    /// Asks the cache for the entry that `hash` most likely names; its bucket should be there already. False if there is
+    /// none.
     #[inline]
-    pub(in crate::store) fn prefetch_entry(&self, hash: u64) {
+    pub(in crate::store) fn prefetch_entry(&self, hash: u64) -> bool {
         let bucket = self.bucket(self.home(hash));
         if let Some(handle) = lane(bucket.tags.matches(tag_of(hash))).and_then(|lane| Handle::new(bucket.handles[lane]))
         {
             let block = self.arena.block(handle).as_ptr();
             prefetch(block);
             prefetch(block.wrapping_add(64));
+            return true;
         }
+        false
     }
 }

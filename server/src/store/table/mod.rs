@@ -17,12 +17,13 @@ mod growth;
 mod hint;
 mod scan;
 
+pub(super) use bucket::{LANES, prefetch};
 pub(super) use deadlines::NEVER_MS;
 pub(super) use due::Budget;
 pub(super) use hint::Hint;
-pub(super) use scan::scan_order;
+pub(super) use scan::{Glance, scan_order};
 
-use bucket::{Bucket, EMPTY, LANES, OVERFLOW, lane, tag_of};
+use bucket::{Bucket, EMPTY, OVERFLOW, lane, tag_of};
 use deadlines::Wheel;
 
 use super::arena::{Arena, Handle, Pool};
@@ -30,6 +31,9 @@ use super::entry::{self, Entry, Form, Parts};
 use super::value::{Text, Value};
 use std::ptr::NonNull;
 use std::sync::Arc;
+
+/// An entry's lane in a bucket.
+const LANE_BYTES: usize = size_of::<Bucket>() / LANES;
 
 /// Buckets of the first segment, which a table has from its first entry on.
 const FIRST: usize = 64;
@@ -216,11 +220,13 @@ impl Table {
     }
 
     /// Bytes that one entry takes: its block, its boxed value and its lane in a bucket.
+    #[inline]
     pub(super) fn held_by(&self, place: Place) -> usize {
-        self.entry_bytes_at(place) + size_of::<Bucket>() / LANES
+        self.entry_bytes_at(place) + LANE_BYTES
     }
 
     /// The same without the lane: what one entry adds to `entry_bytes`.
+    #[inline]
     pub(super) fn entry_bytes_at(&self, place: Place) -> usize {
         let apart = self.entry(place).apart().map_or(0, Value::held_bytes);
         self.arena.block_bytes(place.handle) + apart

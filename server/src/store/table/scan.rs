@@ -1,8 +1,21 @@
 //! Walking a table in an order that growth does not disturb, and drawing entries at random.
 
 use super::super::arena::Handle;
+use super::super::entry::{Entry, Head};
 use super::bucket::prefetch;
-use super::{Place, Table};
+use super::{LANE_BYTES, Place, Table};
+
+/// What there is to see of an entry without reading more than its first word.
+#[derive(Clone, Copy, Default)]
+pub(in crate::store) struct Glance {
+    pub(in crate::store) head: Head,
+    /// Names its block.
+    pub(in crate::store) handle: u32,
+    /// Of its block and its lane.
+    pub(in crate::store) bytes: u32,
+    /// Of its bucket.
+    pub(in crate::store) cursor: u32,
+}
 
 /// Where in the order of a scan a hash comes.
 pub(in crate::store) fn scan_order(hash: u64) -> u32 {
@@ -20,12 +33,61 @@ impl Table {
         let hash = cursor.reverse_bits();
         let home = self.home(u64::from(hash));
         self.visit_chain(home, &mut visit);
+        self.after_bucket(cursor, home)
+    }
+
+    /// The cursor of the bucket that comes after the one at `cursor` in a scan; `None` after the last.
+    pub(in crate::store) fn after(&self, cursor: u32) -> Option<u32> {
+        self.after_bucket(cursor, self.bucket_at(cursor))
+    }
+
+    fn after_bucket(&self, cursor: u32, home: u32) -> Option<u32> {
         let bits = self.bits_of(home);
         if bits == 0 {
             return None;
         }
         let step = 1u32 << (32 - bits);
         (cursor & !(step - 1)).checked_add(step)
+    }
+
+    /// The bucket at a cursor, to `glance` at.
+    pub(in crate::store) fn bucket_at(&self, cursor: u32) -> u32 {
+        self.home(u64::from(cursor.reverse_bits()))
+    }
+
+    /// Reads the first words of all entries of a bucket, for which there is room behind the first `count`; returns the
+    /// bucket that goes on where this one is full.
+    #[inline]
+    pub(in crate::store) fn glance(
+        &self,
+        number: u32,
+        cursor: u32,
+        glances: &mut [Glance],
+        count: &mut usize,
+    ) -> Option<u32> {
+        let bucket = self.bucket(number);
+        for handle in bucket.handles.iter().filter_map(|&raw| Handle::new(raw)) {
+            glances[*count] = self.glance_by(handle, cursor);
+            *count += 1;
+        }
+        bucket.tags.next()
+    }
+
+    /// The same for one entry.
+    pub(in crate::store) fn glance_at(&self, place: Place, cursor: u32) -> Glance {
+        self.glance_by(place.handle, cursor)
+    }
+
+    #[inline]
+    fn glance_by(&self, handle: Handle, cursor: u32) -> Glance {
+        let (base, bytes) = self.arena.block_with_bytes(handle);
+        Glance {
+            // SAFETY: handles in buckets name live entries, and `&self` keeps them from changing.
+            head: unsafe { Entry::at(base) }.head(),
+            handle: handle.get(),
+            bytes: bytes + LANE_BYTES as u32,
+            cursor,
+        }
     }
 
     /// Visits the entries of a bucket and of its overflow.
@@ -58,24 +120,25 @@ impl Table {
         }
     }
 
-    /// Asks the cache for the entries of the bucket at `cursor`, and for the bucket after it.
-    pub(in crate::store) fn prefetch_walk(&self, cursor: u32) {
-        let home = self.home(u64::from(cursor.reverse_bits()));
-        for handle in self.bucket(home).handles.iter().filter_map(|&raw| Handle::new(raw)) {
+    /// Asks the cache for the entries of the bucket at `cursor`; those of an overflow bucket are too few to matter.
+    pub(in crate::store) fn prefetch_entries(&self, cursor: u32) {
+        let bucket = self.bucket(self.bucket_at(cursor));
+        for handle in bucket.handles.iter().filter_map(|&raw| Handle::new(raw)) {
             prefetch(self.arena.block(handle).as_ptr());
         }
-        let bits = self.bits_of(home);
-        let next = 1u32
-            .checked_shl(32 - bits)
-            .map_or(0, |step| (cursor & !(step - 1)).wrapping_add(step));
-        prefetch(self.bucket(self.home(u64::from(next.reverse_bits()))));
     }
 
-    /// Asks the cache for a block, if it still belongs to the bucket at `cursor`.
-    pub(in crate::store) fn prefetch_handle(&self, cursor: u32, handle: u32) {
-        if let Some(place) = self.place_of(cursor, handle) {
-            prefetch(self.arena.block(place.handle).as_ptr());
+    /// Asks the cache for the block of an entry behind its first line, as far as a small one goes.
+    pub(in crate::store) fn prefetch_block(&self, place: Place) {
+        let (base, bytes) = self.arena.block_with_bytes(place.handle);
+        for line in (64..bytes as usize + 63).step_by(64).take(3) {
+            prefetch(base.as_ptr().wrapping_add(line.min(bytes as usize - 1)));
         }
+    }
+
+    /// Asks the cache for the bucket at `cursor`.
+    pub(in crate::store) fn prefetch_at(&self, cursor: u32) {
+        prefetch(self.bucket(self.bucket_at(cursor)));
     }
 
     /// Whether `cursor` stands at the beginning of its bucket. If it does not, the bucket was merged from

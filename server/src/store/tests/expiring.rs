@@ -23,6 +23,19 @@ fn set(keyspace: &Keyspace, database: usize, key: &[u8], deadline: Option<u64>, 
         .set(NewValue::Bytes(b"value"), deadline);
 }
 
+#[test]
+fn the_average_time_to_live_is_known_where_few_keys_have_one() {
+    let keyspace = keyspace(4);
+    (0..20_000).for_each(|key| set(&keyspace, 0, &number(key), None, NOW));
+    assert_eq!(view(&keyspace, 0, NOW).survey().databases[0].average_ttl_ms, 0);
+    (0..3).for_each(|key| set(&keyspace, 0, &number(key), Some(NOW + 60_000), NOW));
+    for minute in 0..60 {
+        let now_ms = NOW + minute * 1000;
+        let average = view(&keyspace, 0, now_ms).survey().databases[0].average_ttl_ms;
+        assert_eq!(average, NOW + 60_000 - now_ms);
+    }
+}
+
 /// A time to live of any order of magnitude up to half a year.
 fn ttl_ms(rng: &mut Rng) -> u64 {
     let digits = rng.below(34);

@@ -121,7 +121,7 @@ fn adaptive_keeps_what_is_popular_through_scans() {
 #[test]
 fn adaptive_follows_when_popularity_moves_on_at_a_stroke() {
     let (adaptive, lru, lfu) = avoidable(&shifting(steps(60_000)));
-    assert!(adaptive < lru + 1.5 && adaptive < 0.8 * lfu, "{adaptive} {lru} {lfu}");
+    assert!(adaptive < lru + 0.5 && adaptive < 0.9 * lfu, "{adaptive} {lru} {lfu}");
 }
 
 #[test]
@@ -133,5 +133,5 @@ fn adaptive_hits_in_a_loop_that_does_not_fit() {
 #[test]
 fn adaptive_is_near_lru_where_recency_is_all() {
     let (adaptive, lru, lfu) = avoidable(&recent(steps(60_000)));
-    assert!(adaptive < lru + 1.5 && adaptive < 0.6 * lfu, "{adaptive} {lru} {lfu}");
+    assert!(adaptive < lru + 2.0 && adaptive < 0.7 * lfu, "{adaptive} {lru} {lfu}");
 }

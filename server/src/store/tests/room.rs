@@ -2,7 +2,7 @@
 
 use super::{NOW, Rng, SHAPES, get, number, put, scan_all, steps, view};
 use crate::store::eviction::Eviction;
-use crate::store::{Keyspace, NewValue, Shape};
+use crate::store::{Keyspace, NewValue, Shape, Store};
 use std::collections::HashMap;
 
 fn lru() -> Eviction {
@@ -165,4 +165,37 @@ fn nothing_goes_where_nothing_is_eligible() {
         assert!(!keyspace.make_room(None, 1000, &eviction, NOW, 1).any());
     }
     assert_eq!(view(&keyspace, 0, NOW).len(0), 100);
+}
+
+#[test]
+fn what_is_evicted_is_handed_out_and_not_freed_under_the_lock() {
+    let keyspace = Keyspace::new(SHAPES[0], ahash::RandomState::with_seeds(1, 2, 3, 4));
+    let eviction = lru();
+    let large = vec![b'v'; 4 << 20];
+    for key in 0..4 {
+        Store::new(&keyspace, 0, NOW, &eviction).write_text(&number(key), &large);
+    }
+    let mut stripe = keyspace.lock(0);
+    let before = stripe.memory().entries;
+    let gone = stripe.evict_one(&eviction, NOW, 1).expect("something to evict");
+    assert_eq!(before - stripe.memory().entries, gone.bytes);
+    assert!(gone.bytes > large.len() && gone.value.is_some_and(|value| value.held_bytes() >= large.len()));
+}
+
+#[test]
+fn what_was_evicted_ahead_is_spent_once() {
+    let keyspace = Keyspace::new(SHAPES[0], ahash::RandomState::with_seeds(1, 2, 3, 4));
+    let eviction = lru();
+    for key in 0..1000 {
+        Store::new(&keyspace, 0, NOW, &eviction).write_text(&number(key), &[b'v'; 64]);
+    }
+    let hash = keyspace.hash(&number(5));
+    assert!(!keyspace.spend_credit(hash, 1));
+    let room = keyspace.make_room(Some(hash), 96, &eviction, NOW, 7);
+    assert!(room.evicted > 1 && room.bytes >= 96);
+    let mut spent = 96;
+    while keyspace.spend_credit(hash, 96) {
+        spent += 96;
+    }
+    assert!(spent > 96 && spent <= room.bytes, "{spent} of {}", room.bytes);
 }
