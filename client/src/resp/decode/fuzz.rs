@@ -165,14 +165,7 @@ impl Source {
                 out.extend_from_slice(format!("%{count}\r\n").as_bytes());
                 for number in 0..count {
                     // Others cannot be keys to the other decoder.
-                    out.extend_from_slice(
-                        format!(
-                            "$6
-key:{number:02}
-"
-                        )
-                        .as_bytes(),
-                    );
+                    out.extend_from_slice(format!("$6\r\nkey:{number:02}\r\n").as_bytes());
                     self.reply(resp3, depth + 1, out);
                 }
             }
