@@ -117,11 +117,15 @@ impl Bed {
     async fn new(gutter: GutterConfig) -> Bed {
         let mut fakes = Vec::new();
         let mut builder = PoolBuilder::new().gutter(gutter);
-        let mut config = Config::default();
-        config.backoff_max = Duration::from_millis(20);
-        config.response_timeout = Duration::from_secs(20);
-        let mut health = HealthConfig::default();
-        health.probe_timeout = Duration::from_secs(20);
+        let config = Config {
+            backoff_max: Duration::from_millis(20),
+            response_timeout: Duration::from_secs(20),
+            ..Config::default()
+        };
+        let health = HealthConfig {
+            probe_timeout: Duration::from_secs(20),
+            ..HealthConfig::default()
+        };
         builder = builder
             .config(config)
             .health(health)
@@ -236,8 +240,10 @@ async fn a_second_gutter_is_not_read_for_what_the_first_has_deleted_since() {
 
 #[tokio::test]
 async fn a_transaction_does_not_read_what_its_node_is_suspected_of() {
-    let mut gutter = GutterConfig::default();
-    gutter.max_log_keys = 0;
+    let gutter = GutterConfig {
+        max_log_keys: 0,
+        ..GutterConfig::default()
+    };
     let bed = Bed::new(gutter).await;
     bed.write("old").await;
     bed.cut(0).await;
