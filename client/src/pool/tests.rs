@@ -19,6 +19,9 @@ struct Fake {
     port: u16,
     data: Data,
     reachable: watch::Sender<bool>,
+    /// While it is true, a `PTTL` waits, and all behind it.
+    held: watch::Sender<bool>,
+    asked: watch::Receiver<bool>,
 }
 
 impl Fake {
@@ -26,22 +29,31 @@ impl Fake {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let port = listener.local_addr().expect("bound").port();
         let (reachable, is_reachable) = watch::channel(true);
+        let ((held, is_held), (ask, asked)) = (watch::channel(false), watch::channel(false));
+        let ask = Arc::new(ask);
         let data = Data::default();
         let shared = Arc::clone(&data);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (data, mut reachable) = (Arc::clone(&shared), is_reachable.clone());
+                let (ask, is_held) = (Arc::clone(&ask), is_held.clone());
                 if *reachable.borrow_and_update() {
                     tokio::spawn(async move {
                         tokio::select! {
-                            _ = serve(stream, data) => {}
+                            _ = serve(stream, data, ask, is_held) => {}
                             _ = reachable.changed() => {}
                         }
                     });
                 }
             }
         });
-        Fake { port, data, reachable }
+        Fake {
+            port,
+            data,
+            reachable,
+            held,
+            asked,
+        }
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Vec<u8>, Vec<u8>>> {
@@ -49,12 +61,21 @@ impl Fake {
     }
 }
 
-async fn serve(mut stream: TcpStream, data: Data) -> std::io::Result<()> {
+async fn serve(
+    mut stream: TcpStream,
+    data: Data,
+    ask: Arc<watch::Sender<bool>>,
+    mut held: watch::Receiver<bool>,
+) -> std::io::Result<()> {
     let (mut input, mut begins) = (Vec::new(), 0);
     loop {
         // A request is as many bytes as it takes until it is one.
         while let Some(end) = (begins + 1..=input.len()).find(|end| gutter::words(&input[begins..*end]).is_some()) {
             let words = gutter::words(&input[begins..end]).expect("it was whole");
+            if words[0] == b"PTTL" {
+                ask.send_replace(true);
+                let _ = held.wait_for(|held| !held).await;
+            }
             let reply = answer(&words, &mut data.lock().expect("no panic"));
             stream.write_all(&reply).await?;
             begins = end;
@@ -79,6 +100,7 @@ fn answer(words: &[&[u8]], data: &mut HashMap<Vec<u8>, Vec<u8>>) -> Vec<u8> {
             let deleted = keys.iter().filter(|key| data.remove(**key).is_some()).count();
             format!(":{deleted}\r\n").into_bytes()
         }
+        [b"PTTL", _] => b":100000\r\n".to_vec(),
         [b"PING" | b"WATCH" | b"CLIENT", ..] => b"+OK\r\n".to_vec(),
         _ => b"-ERR unknown command\r\n".to_vec(),
     }
@@ -95,9 +117,19 @@ impl Bed {
     async fn new(gutter: GutterConfig) -> Bed {
         let mut fakes = Vec::new();
         let mut builder = PoolBuilder::new().gutter(gutter);
-        let mut config = Config::default();
-        config.backoff_max = Duration::from_millis(20);
-        builder = builder.config(config);
+        let config = Config {
+            backoff_max: Duration::from_millis(20),
+            response_timeout: Duration::from_secs(20),
+            ..Config::default()
+        };
+        let health = HealthConfig {
+            probe_timeout: Duration::from_secs(20),
+            ..HealthConfig::default()
+        };
+        builder = builder
+            .config(config)
+            .health(health)
+            .handover(Duration::from_millis(200));
         for number in 0..3 {
             let fake = Fake::start().await;
             let url = format!("127.0.0.1:{}", fake.port);
@@ -208,8 +240,10 @@ async fn a_second_gutter_is_not_read_for_what_the_first_has_deleted_since() {
 
 #[tokio::test]
 async fn a_transaction_does_not_read_what_its_node_is_suspected_of() {
-    let mut gutter = GutterConfig::default();
-    gutter.max_log_keys = 0;
+    let gutter = GutterConfig {
+        max_log_keys: 0,
+        ..GutterConfig::default()
+    };
     let bed = Bed::new(gutter).await;
     bed.write("old").await;
     bed.cut(0).await;
@@ -224,4 +258,31 @@ async fn a_transaction_does_not_read_what_its_node_is_suspected_of() {
     });
     assert!(matches!(ended.await, Err(Error::Usage(why)) if why == "enough"));
     assert_eq!(seen, Some(None), "it was deleted");
+}
+
+#[tokio::test]
+async fn what_is_carried_over_while_the_handover_ends_does_not_come_back_after_a_delete() {
+    let bed = Bed::new(GutterConfig::default()).await;
+    bed.write("old").await;
+    let before = bed.member(0);
+    bed.fakes[0].held.send_replace(true);
+    let heavier = |nodes: &[PoolNode]| {
+        let mut nodes = nodes.to_vec();
+        let others = nodes.iter_mut().filter(|node| *node.name != **before.name());
+        others.for_each(|node| node.weight = 100_000);
+        Ok(nodes)
+    };
+    bed.pool.change(heavier).expect("a change");
+    let now = bed.member(0);
+    assert!(!Arc::ptr_eq(&now, &before), "the key has moved");
+    let client = bed.client.clone();
+    let reader = tokio::spawn(async move { client.get::<String>("k").await });
+    let mut asked = bed.fakes[0].asked.clone();
+    asked.wait_for(|asked| *asked).await.expect("it is asked");
+    bed.until("the handover has ended", || bed.pool.view.load().before.is_empty())
+        .await;
+    bed.client.del(["k"]).await.expect("a delete");
+    bed.fakes[0].held.send_replace(false);
+    reader.await.expect("no panic").expect("a read");
+    assert_eq!(bed.read().await, None, "it was deleted");
 }
