@@ -69,7 +69,6 @@ impl Clock {
         }
     }
 
-    #[inline(never)]
     fn step(&mut self, entries: impl FnOnce() -> usize) {
         let before = self.tick;
         self.tick += u64::from(self.rest / self.turn);

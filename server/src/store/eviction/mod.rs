@@ -137,12 +137,6 @@ impl Policy {
         self.volatile_only
     }
 
-    /// Whether all that a use does is to note its time, as LRU has it and what evicts nothing.
-    #[inline]
-    fn only_stamps(self) -> bool {
-        matches!(self.rank, None | Some(Rank::Lru))
-    }
-
     #[inline]
     fn is_adaptive(self) -> bool {
         self.rank == Some(Rank::Adaptive)

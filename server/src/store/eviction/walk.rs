@@ -119,14 +119,6 @@ impl Evictor {
         entries: impl FnOnce() -> usize,
     ) -> u32 {
         self.clock.advance(now_ms, entries);
-        if eviction.policy.only_stamps() {
-            return super::restamp(meta, &self.clock);
-        }
-        self.ranked(usage, meta, eviction, (now_ms, random))
-    }
-
-    /// As `used`, by the policy's ranking.
-    fn ranked(&mut self, usage: Use, meta: u32, eviction: &Eviction, (now_ms, random): (u64, u64)) -> u32 {
         let scene = Scene {
             eviction,
             clock: &self.clock,
