@@ -101,6 +101,26 @@ fn same(one: &[u8], other: &[u8]) -> bool {
     }
 }
 
+/// Copies bytes between slices of the same length. Most numbers are short: two writes that overlap, or three of a byte
+/// each, copy them without a call.
+#[inline]
+fn copy(to: &mut [u8], from: &[u8]) {
+    fn copy_ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+        if let Some((first, last)) = ends::<N>(from) {
+            to[..N].copy_from_slice(&first);
+            let at = to.len() - N;
+            to[at..].copy_from_slice(&last);
+        }
+    }
+    match from.len() {
+        0 => {}
+        len @ 1..=3 => [0, len / 2, len - 1].into_iter().for_each(|at| to[at] = from[at]),
+        4..=7 => copy_ends::<4>(to, from),
+        8..=16 => copy_ends::<8>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
 /// Bytes of an entry with this much key and inline value.
 #[inline]
 pub(super) fn size(key: usize, value: usize, deadline: bool) -> usize {
@@ -316,6 +336,26 @@ impl<'a> Entry<'a> {
                 .add(at)
                 .copy_from_nonoverlapping(NonNull::from(value).cast(), value.len());
         }
+    }
+
+    /// Replaces an inline value by one of the same length, given and not built, and the eviction metadata with it.
+    /// False, and nothing has changed, if the value is kept apart or has another length.
+    #[inline]
+    pub(super) fn set_alike(&mut self, value: &[u8], meta: u32) -> bool {
+        let header = self.header();
+        if header & u64::from(APART) << 32 != 0 || header >> 48 != value.len() as u64 {
+            return false;
+        }
+        let (at, _) = self.payload();
+        let kept = header & !(u64::from(u32::MAX) | u64::from(BUILT | TEXT) << 32);
+        // SAFETY: the header stands first, and the value's span stays as it is; `&mut self` makes the slice the only
+        // borrow of it, and `value` is another's memory.
+        let inline = unsafe {
+            self.base.cast::<u64>().write((kept | u64::from(meta)).to_le());
+            std::slice::from_raw_parts_mut(self.base.as_ptr().add(at), value.len())
+        };
+        copy(inline, value);
+        true
     }
 
     /// Makes an inline string `len` bytes long, zeros where it grows, and gives it to edit. It counts

@@ -247,6 +247,17 @@ impl Stripe {
         done
     }
 
+    /// Replaces the inline string at a place by one of the same length, its deadline kept; tells those who must hear of
+    /// it. False, and nothing has changed, if there is no such string.
+    #[inline]
+    pub(super) fn overwrite_alike(&mut self, target: Target<'_>, place: Place, value: &[u8], meta: u32) -> bool {
+        let done = self.entry_mut(target.table, place).set_alike(value, meta);
+        if done {
+            self.changed(target);
+        }
+        done
+    }
+
     /// Sees to it that the key is reclaimed when this deadline of it comes.
     #[inline]
     fn schedule(&mut self, target: Target<'_>, deadline: u64) {

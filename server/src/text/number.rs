@@ -31,11 +31,32 @@ pub fn parse_i64(text: &[u8]) -> Option<i64> {
 #[inline]
 #[must_use]
 pub fn parse_u64(text: &[u8]) -> Option<u64> {
-    match text {
-        [b'0'] => return Some(0),
-        [] | [b'0', ..] => return None,
-        _ if text.len() > INT_BYTES => return None,
-        _ => {}
+    let (first, more) = text.split_first()?;
+    let mut value = digit(*first)?;
+    if value == 0 {
+        return more.is_empty().then_some(0);
+    }
+    if text.len() >= 8 {
+        return parse_long(text);
+    }
+    for &byte in more {
+        // Seven digits do not overflow.
+        value = value * 10 + digit(byte)?;
+    }
+    Some(value)
+}
+
+/// The value of an ASCII digit.
+#[inline]
+fn digit(byte: u8) -> Option<u64> {
+    let value = byte.wrapping_sub(b'0');
+    (value <= 9).then_some(u64::from(value))
+}
+
+/// Reads eight digits or more, the first of them no zero.
+fn parse_long(text: &[u8]) -> Option<u64> {
+    if text.len() > INT_BYTES {
+        return None;
     }
     let mut value = 0_u64;
     let mut rest = text;
@@ -45,11 +66,7 @@ pub fn parse_u64(text: &[u8]) -> Option<u64> {
         rest = tail;
     }
     for &byte in rest {
-        let digit = byte.wrapping_sub(b'0');
-        if digit > 9 {
-            return None;
-        }
-        value = value.checked_mul(10)?.checked_add(u64::from(digit))?;
+        value = value.checked_mul(10)?.checked_add(digit(byte)?)?;
     }
     Some(value)
 }

@@ -14,8 +14,6 @@ mod workers;
 pub use options::{Options, Part};
 pub use report::Report;
 
-use std::sync::Arc;
-
 use anyhow::{Context, ensure};
 use larder_server::config::{Config, Settings};
 use larder_server::node::Node;
@@ -34,10 +32,7 @@ pub fn run(options: &Options) -> anyhow::Result<Report> {
         report.stalls = Some(thread::on_core(core, || stalls::measure(&node, options)).context("stalls")??);
     }
     if options.measures(Part::Workers) {
-        let mut settings = Settings::default();
-        settings.threads = options.cores.len();
-        let node = Arc::new(Node::new(Config::new(settings)));
-        report.workers = Some(workers::measure(&node, options).context("workers")?);
+        report.workers = Some(workers::measure(options).context("workers")?);
     }
     if options.measures(Part::Eviction) {
         report.eviction = Some(eviction::measure(options).context("eviction")?);

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::eviction::{Cost, Costs};
 use super::stalls::{self, Run, Slow, Stalls};
-use super::workers::{self, Row};
+use super::workers::{self, Round, Row};
 
 const QUANTILES: [(&str, f64); 5] = [
     ("p50", 0.5),
@@ -138,28 +138,45 @@ fn slow_line(run: &Run, slow: &Slow) -> String {
     )
 }
 
+/// The median over a row's rounds.
+fn of_rounds(row: &Row, figure: impl Fn(&Round) -> f64) -> f64 {
+    median(row.rounds.iter().map(figure))
+}
+
+/// The same, with the least and the most.
+fn with_range(row: &Row, figure: impl Fn(&Round) -> f64) -> String {
+    let figures = || row.rounds.iter().map(&figure);
+    let (least, most) = (figures().fold(f64::MAX, f64::min), figures().fold(0.0, f64::max));
+    format!("{:.3} ({least:.3}-{most:.3})", median(figures()))
+}
+
 fn show_workers(rows: &[Row], f: &mut fmt::Formatter<'_>) -> fmt::Result {
     writeln!(
         f,
         "CPU time per operation in nanoseconds, each worker alone and all at once (64 B values)"
     )?;
-    writeln!(f, "- medians over the rounds; goal: ratio at most {}\n", workers::GOAL)?;
-    writeln!(f, "{:<12}{:>10}{:>10}  {:<22}goal", "", "alone", "together", "ratio")?;
+    writeln!(f, "- medians over the rounds; goal: ratio at most {}", workers::GOAL)?;
+    writeln!(
+        f,
+        "- apart is the control: all at once, each on a node of its own; sharing is what is beyond it\n"
+    )?;
+    writeln!(
+        f,
+        "{:<12}{:>8}{:>10}{:>8}  {:<22}{:<22}{:<22}goal",
+        "", "alone", "together", "apart", "ratio", "control", "sharing"
+    )?;
     for row in rows {
-        let ratios = || row.rounds.iter().map(workers::Round::ratio);
-        let ratio = median(ratios());
-        let range = format!(
-            "{ratio:.3} ({:.3}-{:.3})",
-            ratios().fold(f64::MAX, f64::min),
-            ratios().fold(0.0, f64::max)
-        );
         writeln!(
             f,
-            "{:<12}{:>10.1}{:>10.1}  {range:<22}{}",
+            "{:<12}{:>8.1}{:>10.1}{:>8.1}  {:<22}{:<22}{:<22}{}",
             format!("{}-P{}", row.name, row.depth),
-            median(row.rounds.iter().map(|round| round.alone)),
-            median(row.rounds.iter().map(|round| round.together)),
-            met(ratio <= workers::GOAL),
+            of_rounds(row, |round| round.alone),
+            of_rounds(row, |round| round.together),
+            of_rounds(row, |round| round.apart),
+            with_range(row, Round::ratio),
+            with_range(row, Round::control),
+            with_range(row, Round::sharing),
+            met(of_rounds(row, Round::ratio) <= workers::GOAL),
         )?;
     }
     let rounds = || rows.iter().flat_map(|row| &row.rounds);
@@ -273,12 +290,14 @@ fn run_json(run: &Run) -> Value {
 }
 
 fn row_json(row: &Row) -> Value {
-    let ratio = median(row.rounds.iter().map(workers::Round::ratio));
+    let ratio = of_rounds(row, Round::ratio);
     let rounds = row.rounds.iter().map(|round| {
         json!({
             "alone_ns": round.alone,
             "together_ns": round.together,
+            "apart_ns": round.apart,
             "ratio": round.ratio(),
+            "control": round.control(),
             "on_core": round.on_core,
         })
     });
@@ -286,6 +305,8 @@ fn row_json(row: &Row) -> Value {
         "command": row.name,
         "pipeline": row.depth,
         "ratio": ratio,
+        "control": of_rounds(row, Round::control),
+        "sharing": of_rounds(row, Round::sharing),
         "met": ratio <= workers::GOAL,
         "rounds": rounds.collect::<Vec<_>>(),
     })

@@ -4,7 +4,12 @@
 //! its own core, all on one keyspace. Within a round each works alone, one after the other, and then all
 //! together, so that what drifts drifts for both. Requests are made between the timed stretches, on the
 //! same thread; a stretch is long enough that the clock's own share vanishes.
+//!
+//! A control tells what the machine has to do with it: all at once again, but each on a node of its own, so that they
+//! share nothing but the hardware. Cores that are two threads of one share its caches and units, and all share the
+//! last cache and the memory; what workers cost one another beyond the control is Larder's.
 
+use std::ops::Range;
 use std::panic::resume_unwind;
 use std::sync::{Arc, Barrier};
 use std::thread::ScopedJoinHandle;
@@ -12,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 use clap::Parser;
+use larder_server::config::{Config, Settings};
 use larder_server::in_process::Driver;
 use larder_server::node::Node;
 
@@ -43,6 +49,8 @@ pub(super) struct Round {
     pub(super) alone: f64,
     /// The mean of the workers, all at once.
     pub(super) together: f64,
+    /// The control: the mean of the workers, all at once, each on a node of its own.
+    pub(super) apart: f64,
     /// The least share of the wall time for which one of the threads had its core: if below 1, the machine
     /// had other work, and the workers met less than they should have.
     pub(super) on_core: f64,
@@ -51,6 +59,16 @@ pub(super) struct Round {
 impl Round {
     pub(super) fn ratio(&self) -> f64 {
         self.together / self.alone
+    }
+
+    /// The ratio that the machine alone accounts for.
+    pub(super) fn control(&self) -> f64 {
+        self.apart / self.alone
+    }
+
+    /// What sharing a node costs beyond the control.
+    pub(super) fn sharing(&self) -> f64 {
+        self.together / self.apart
     }
 }
 
@@ -64,9 +82,63 @@ struct Phase {
     all_operations: u64,
 }
 
-pub(super) fn measure(node: &Arc<Node>, options: &Options) -> anyhow::Result<Vec<Row>> {
-    let mut drivers: Vec<Driver> = (0..options.cores.len()).map(|index| Driver::new(node, index)).collect();
-    fill(&mut drivers[0], options)?;
+/// Workers, and how many increments they have done.
+struct Site {
+    drivers: Vec<Driver>,
+    increments: u64,
+}
+
+impl Site {
+    /// Workers of one node.
+    fn shared(options: &Options) -> anyhow::Result<Site> {
+        let node = node(options.cores.len());
+        let mut drivers: Vec<Driver> = (0..options.cores.len())
+            .map(|index| Driver::new(&node, index))
+            .collect();
+        fill(&mut drivers[0], options)?;
+        Ok(Site { drivers, increments: 0 })
+    }
+
+    /// As many, each on a node of its own.
+    fn apart(options: &Options) -> anyhow::Result<Site> {
+        let mut drivers: Vec<Driver> = options.cores.iter().map(|_| Driver::new(&node(1), 0)).collect();
+        drivers.iter_mut().try_for_each(|driver| fill(driver, options))?;
+        Ok(Site { drivers, increments: 0 })
+    }
+
+    /// Lets the workers in `range` work at once.
+    fn run(&mut self, range: Range<usize>, options: &Options, row: &Row, round: u32) -> anyhow::Result<Vec<Phase>> {
+        let cores = &options.cores[range.clone()];
+        let phases = run_phase(&mut self.drivers[range], cores, options, row, round)?;
+        if row.name == "incr" {
+            self.increments += phases.iter().map(|phase| phase.all_operations).sum::<u64>();
+        }
+        Ok(phases)
+    }
+
+    /// Fails if the counters, of which each of the first `nodes` workers sees others, do not add up.
+    fn check_counters(&mut self, nodes: usize, options: &Options) -> anyhow::Result<()> {
+        let sums = self.drivers[..nodes].iter_mut();
+        let sum = sums
+            .map(|driver| sum_counters(driver, options))
+            .sum::<anyhow::Result<u64>>()?;
+        let increments = self.increments;
+        ensure!(
+            sum == increments,
+            "the counters hold {sum} after {increments} increments: workers lost or repeated some"
+        );
+        Ok(())
+    }
+}
+
+fn node(threads: usize) -> Arc<Node> {
+    let mut settings = Settings::default();
+    settings.threads = threads;
+    Arc::new(Node::new(Config::new(settings)))
+}
+
+pub(super) fn measure(options: &Options) -> anyhow::Result<Vec<Row>> {
+    let (mut shared, mut apart) = (Site::shared(options)?, Site::apart(options)?);
     let mut rows: Vec<Row> = COMMANDS
         .iter()
         .flat_map(|&name| DEPTHS.map(|depth| (name, depth)))
@@ -76,45 +148,47 @@ pub(super) fn measure(node: &Arc<Node>, options: &Options) -> anyhow::Result<Vec
             rounds: Vec::new(),
         })
         .collect();
-    let mut increments = 0;
     for number in 0..options.rounds {
         for row in &mut rows {
-            let (round, operations) = measure_round(&mut drivers, options, row, number)
+            let round = measure_round(&mut shared, &mut apart, options, row, number)
                 .with_context(|| format!("{} at pipeline {}", row.name, row.depth))?;
             row.rounds.push(round);
-            increments += if row.name == "incr" { operations } else { 0 };
         }
     }
-    let sum = sum_counters(&mut drivers[0], options)?;
-    ensure!(
-        sum == increments,
-        "the counters hold {sum} after {increments} increments: workers lost or repeated some"
-    );
+    shared.check_counters(1, options)?;
+    apart.check_counters(options.cores.len(), options)?;
     Ok(rows)
 }
 
-/// One round of one row, and how many operations it took in all.
-fn measure_round(drivers: &mut [Driver], options: &Options, row: &Row, number: u32) -> anyhow::Result<(Round, u64)> {
-    let mut alone = Vec::new();
-    let mut together = Vec::new();
+/// One round of one row.
+fn measure_round(
+    shared: &mut Site,
+    apart: &mut Site,
+    options: &Options,
+    row: &Row,
+    number: u32,
+) -> anyhow::Result<Round> {
+    let workers = options.cores.len();
+    let (mut alone, mut together, mut control) = (Vec::new(), Vec::new(), Vec::new());
     // Which comes first changes from round to round.
-    for step in 0..2 {
-        if (number + step).is_multiple_of(2) {
-            for (index, driver) in drivers.iter_mut().enumerate() {
-                let cores = &options.cores[index..=index];
-                alone.extend(run_phase(std::slice::from_mut(driver), cores, options, row, number)?);
+    for step in 0..3 {
+        match (number + step) % 3 {
+            0 => {
+                for index in 0..workers {
+                    alone.extend(shared.run(index..index + 1, options, row, number)?);
+                }
             }
-        } else {
-            together = run_phase(drivers, &options.cores, options, row, number)?;
+            1 => together = shared.run(0..workers, options, row, number)?,
+            _ => control = apart.run(0..workers, options, row, number)?,
         }
     }
-    let all = || alone.iter().chain(&together);
-    let round = Round {
+    let all = alone.iter().chain(&together).chain(&control);
+    Ok(Round {
         alone: ns_per_operation(&alone),
         together: ns_per_operation(&together),
-        on_core: all().map(|phase| phase.on_core).fold(1.0, f64::min),
-    };
-    Ok((round, all().map(|phase| phase.all_operations).sum()))
+        apart: ns_per_operation(&control),
+        on_core: all.map(|phase| phase.on_core).fold(1.0, f64::min),
+    })
 }
 
 fn ns_per_operation(phases: &[Phase]) -> f64 {

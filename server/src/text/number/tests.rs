@@ -68,6 +68,21 @@ fn integers_print_at_every_length() {
 }
 
 #[test]
+fn one_wrong_byte_anywhere_is_no_integer() {
+    for len in 1..=19 {
+        let text = &"1234567891234567891"[..len];
+        assert_eq!(parse_u64(text.as_bytes()), text.parse().ok(), "{text}");
+        for at in 0..len {
+            for wrong in [b'/', b':', b' ', b'-', b'+', b'a', 0, b'0' | 0x80] {
+                let mut text = text.as_bytes().to_vec();
+                text[at] = wrong;
+                assert_eq!(parse_u64(&text), None, "{text:?}");
+            }
+        }
+    }
+}
+
+#[test]
 fn floats_are_read_as_redis_reads_scores() {
     for (text, value) in [
         ("0", 0.0),
