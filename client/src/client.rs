@@ -292,6 +292,25 @@ impl Client {
         self.at(place, |node| node.endpoint().clone())
     }
 
+    /// Before a request goes out on a connection that one caller has: minds what its node may have missed.
+    ///
+    /// # Errors
+    /// If old values of its keys could not be deleted there.
+    pub(crate) async fn mind(&self, request: &impl Request) -> Result<()> {
+        match &self.core.backend {
+            Backend::One(_) => Ok(()),
+            Backend::Pool(pool) => Box::pin(pool.mind(request, self.timeout)).await,
+        }
+    }
+
+    /// After it failed there.
+    pub(crate) fn mind_failure(&self, request: &impl Request, error: &Error) {
+        match &self.core.backend {
+            Backend::One(_) => {}
+            Backend::Pool(pool) => pool.mind_failure(request, error),
+        }
+    }
+
     /// The connections of a node that one caller at a time has.
     ///
     /// # Errors

@@ -246,6 +246,7 @@ impl Config {
             ("response_timeout", !self.response_timeout.is_zero()),
             ("write_timeout", !self.write_timeout.is_zero()),
             ("max_pending", self.max_pending > 0),
+            ("max_pending_bytes", self.max_pending_bytes > 0),
             (
                 "tls_key_file",
                 self.tls_cert_file.is_some() == self.tls_key_file.is_some(),
@@ -327,16 +328,12 @@ mod tests {
     #[test]
     fn limits_that_make_no_sense_are_refused() {
         assert!(Config::default().check().is_ok());
-        let broken = Config {
-            max_pending: 0,
-            ..Config::default()
-        };
-        assert!(
-            broken
-                .check()
-                .expect_err("out of range")
-                .to_string()
-                .contains("max_pending")
-        );
+        let (mut no_calls, mut no_bytes) = (Config::default(), Config::default());
+        no_calls.max_pending = 0;
+        no_bytes.max_pending_bytes = 0;
+        for (broken, name) in [(no_calls, "max_pending is"), (no_bytes, "max_pending_bytes is")] {
+            let error = broken.check().expect_err("out of range").to_string();
+            assert!(error.contains(name), "{error}");
+        }
     }
 }

@@ -124,8 +124,11 @@ impl Client {
             Wait::No => Some(self.timeout()),
             Wait::Seconds(seconds) => Some(self.timeout() + Duration::from_secs_f64(seconds.min(MAX_WAIT_SECONDS))),
         };
-        let mut lease = self.dedicated(self.place_of(request)?)?.lease().await?;
-        let value = lease.session.call(request, timeout).await?;
+        let place = self.place_of(request)?;
+        self.mind(request).await?;
+        let mut lease = self.dedicated(place)?.lease().await?;
+        let result = lease.session.call(request, timeout).await;
+        let value = result.inspect_err(|error| self.mind_failure(request, error))?;
         lease.give_back();
         Ok(value.into_result()?)
     }

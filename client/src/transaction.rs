@@ -86,6 +86,7 @@ impl Transaction {
             return Err(Error::Usage("a transaction needs keys to watch".to_string()));
         };
         let place = client.place_of(&watch)?;
+        client.mind(&watch).await?;
         let mut lease = client.dedicated(place)?.lease().await?;
         let reply = lease.session.call(&watch, Some(client.timeout())).await?;
         reply.into_result()?;
@@ -101,8 +102,14 @@ impl Transaction {
         if let Some(key) = request.key() {
             self.check_place(key, &request.name())?;
         }
+        Ok(self.call(request).await?.into_result()?)
+    }
+
+    async fn call(&mut self, request: &impl Request) -> Result<Value> {
+        self.client.mind(request).await?;
         let timeout = self.client.timeout();
-        Ok(self.lease.session.call(request, Some(timeout)).await?.into_result()?)
+        let result = self.lease.session.call(request, Some(timeout)).await;
+        result.inspect_err(|error| self.client.mind_failure(request, error))
     }
 
     fn check_place(&self, key: &[u8], command: &str) -> Result<()> {
@@ -140,8 +147,7 @@ impl Transaction {
         if let Some(key) = request.key() {
             self.check_place(key, "a transaction")?;
         }
-        let timeout = self.client.timeout();
-        let answer = self.lease.session.call(&request, Some(timeout)).await?;
+        let answer = self.call(&request).await?;
         // EXEC ends the watch, whatever comes of it.
         self.lease.give_back();
         request.replies_of(answer)

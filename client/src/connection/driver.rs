@@ -163,6 +163,10 @@ impl<'a> Pump<'a> {
             Ok(()) => poll_fn(|cx| self.poll(cx)).await,
             Err(end) => end,
         };
+        if !matches!(end, End::Closed) {
+            // What the system still has of requests whose outcome is told as unknown must not arrive minutes later.
+            self.ready.stream.discard_unsent();
+        }
         let error = match end {
             End::Io(error) => Error::Lost {
                 node: Arc::clone(&self.shared.node),

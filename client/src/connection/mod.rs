@@ -15,6 +15,8 @@ mod driver;
 mod handshake;
 mod session;
 mod stream;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "tls")]
 mod tls;
 mod waiting;
@@ -200,6 +202,8 @@ impl Shared {
             Phase::Down(error) => return Err(error.clone()),
             Phase::Closed => return Err(Error::Closed),
         }
+        // A driver that waits for the socket is not woken by calls, but it must not sleep through their deadlines.
+        let is_due_first = order.deadline_us < state.calls.next_deadline_us();
         let ticket = match state.calls.submit(order, encode, waker) {
             Ok(ticket) => ticket,
             Err(refused) => return Err(self.refusal(refused)),
@@ -207,9 +211,8 @@ impl Shared {
         state.counts.calls += 1;
         self.pending.store(state.calls.pending(), Ordering::Relaxed);
         self.queued.store(true, Ordering::Relaxed);
-        let driver = std::mem::take(&mut state.driver_sleeps)
-            .then(|| state.driver.clone())
-            .flatten();
+        let wakes = std::mem::take(&mut state.driver_sleeps) || is_due_first;
+        let driver = wakes.then(|| state.driver.clone()).flatten();
         drop(state);
         if let Some(driver) = driver {
             driver.wake();

@@ -42,6 +42,20 @@ impl Stream {
             }
         }
     }
+
+    /// Makes closing it a reset: what the system has taken and could not send yet is thrown away.
+    pub(crate) fn discard_unsent(&self) {
+        let tcp = match self {
+            Stream::Tcp(stream) => stream,
+            // What a socket of the file system takes is with the peer at once.
+            Stream::Unix(_) => return,
+            #[cfg(feature = "tls")]
+            Stream::Tls(stream) => stream.get_ref().0,
+        };
+        if let Err(error) = socket2::SockRef::from(tcp).set_linger(Some(Duration::ZERO)) {
+            tracing::debug!(%error, "a broken connection is closed in order");
+        }
+    }
 }
 
 async fn tcp(host: &str, port: u16) -> io::Result<TcpStream> {

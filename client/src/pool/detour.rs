@@ -166,6 +166,33 @@ impl Pool {
         Ok(())
     }
 
+    /// Before a command goes to the owner of its keys otherwise than by [`run`](Pool::run): minds there what must be minded.
+    ///
+    /// # Errors
+    /// If what the owner is suspected of could not be deleted.
+    pub(crate) async fn mind(&self, request: &impl Request, timeout: Duration) -> Result<()> {
+        let (view, deadline) = (self.view.load_full(), Instant::now() + timeout);
+        let mut keys = Vec::new();
+        request.keys(&mut |key| keys.push(Spot::new(key)));
+        for spot in keys {
+            let owner = view.owner(spot.slot, spot.key);
+            self.clean(owner, spot, deadline).await?;
+            let previous = view.previous_owners(spot.slot, spot.key);
+            if !previous.is_empty() {
+                self.take_over(&[(spot, previous)], owner, true, deadline).await;
+            }
+        }
+        Ok(())
+    }
+
+    /// After such a command failed: notes what the owner may have missed.
+    pub(crate) fn mind_failure(&self, request: &impl Request, error: &Error) {
+        if let Some(spot) = request.key().map(Spot::new) {
+            let view = self.view.load();
+            self.note_missed(view.owner(spot.slot, spot.key), request, error);
+        }
+    }
+
     /// At the next node in the key's order that serves, for a node that does not. `error` is why.
     pub(super) async fn in_gutter(&self, op: Op<'_>, spot: Spot<'_>, deadline: Instant, error: Error) -> Result<Value> {
         let view = self.view.load_full();
@@ -229,9 +256,12 @@ impl Pool {
         let mut asked = 0;
         for member in others {
             if !member.serves() {
-                // It may have a copy from before, and would be asked first when it is back.
-                if request.access == Access::Write {
-                    member.missed(gutter_key.slot, gutter_key.key, false);
+                match request.access {
+                    // It may have a copy from before, and would be asked first when it is back.
+                    Access::Write => member.missed(gutter_key.slot, gutter_key.key, false),
+                    // The next may have one from before this one was last back, and has missed what was written here.
+                    Access::Read if member.gutter_is_stale(gutter_key.key) => return Ok(Value::Nil),
+                    Access::Read => {}
                 }
                 continue;
             }
@@ -250,7 +280,13 @@ impl Pool {
                 }
                 Err(failure) => {
                     member.failed(&failure);
-                    self.note_missed(member, request, &failure);
+                    match request.access {
+                        // It is in order and has the copy from before, which remains the newest there is.
+                        Access::Write if !failure.is_node_failure() => return Err(failure),
+                        Access::Write => member.missed(gutter_key.slot, gutter_key.key, failure.may_have_run()),
+                        Access::Read if member.gutter_is_stale(gutter_key.key) => return Ok(Value::Nil),
+                        Access::Read => {}
+                    }
                     error = failure;
                 }
             }

@@ -19,6 +19,9 @@ use std::time::{Duration, Instant};
 
 /// How often a key is looked up again that others write meanwhile.
 const TRIES: usize = 3;
+/// How long writes go on to mind values that are carried over when no more are: what is under way must have arrived before
+/// writes do not mind it. What was read before is not sent in the second half of that.
+pub(super) const LATE_MS: u64 = 2000;
 
 /// A value and what is left of its time to live.
 struct Carried {
@@ -42,6 +45,9 @@ impl Pool {
             if value != Value::Nil {
                 return Ok(value);
             }
+            if !self.hands_over(0) {
+                return Ok(Value::Nil);
+            }
             let before = *self.count_of_writes(spot);
             let Some(carried) = self.fetch(spot, previous, deadline).await else {
                 return Ok(Value::Nil);
@@ -55,7 +61,8 @@ impl Pool {
             let set = Words { access, words: &words };
             let sent = {
                 let count = self.count_of_writes(spot);
-                (*count == before).then(|| owner.node.attempt_pinned(pin, &set, left(deadline)))
+                (*count == before && self.hands_over(LATE_MS / 2))
+                    .then(|| owner.node.attempt_pinned(pin, &set, left(deadline)))
             };
             let Some(sent) = sent else { continue };
             // If there is one by now, somebody else was faster, and may know better. If it could not be kept, it is the
@@ -69,6 +76,13 @@ impl Pool {
 
     fn count_of_writes(&self, spot: Spot<'_>) -> MutexGuard<'_, u64> {
         self.stripe(spot.slot).lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether values are still carried over, or were so long ago.
+    fn hands_over(&self, ago_ms: u64) -> bool {
+        let view = self.view.load();
+        let latest = view.before.first();
+        latest.is_some_and(|before| self.shared.now_ms() < before.until_ms + ago_ms)
     }
 
     fn patience(&self, deadline: Instant) -> Duration {

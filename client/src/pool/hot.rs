@@ -46,7 +46,8 @@ pub(crate) struct HotKey {
     /// Who has it; the owner first.
     pub(crate) holders: Vec<Arc<Member>>,
     /// Counts the writes of this client. A copy that was read before a write is not kept after it.
-    writes: Mutex<u64>,
+    /// It is the same as long as the key is hot, whatever its holders.
+    writes: Arc<Mutex<u64>>,
     /// When the copies are made anew, in milliseconds of the pool's clock; never, while somebody does.
     renew_at_ms: AtomicU64,
     /// Until then there is nothing to copy, and reads go to the owner.
@@ -211,11 +212,13 @@ impl Hot {
     fn heat(&self, view: &View, key: Box<[u8]>, holders: usize) -> HotKey {
         let spot = Spot::new(&key);
         let holders = view.ranking(spot.slot, &key).take(holders).cloned().collect();
+        let keys = self.keys.load();
+        let known = keys.iter().find(|known| known.key == key);
         HotKey {
             hash: self.random.hash_one(&*key),
             copy_key: [RESERVED, b"copy:", &*key].concat(),
             holders,
-            writes: Mutex::new(0),
+            writes: known.map(|known| Arc::clone(&known.writes)).unwrap_or_default(),
             renew_at_ms: AtomicU64::new(u64::MAX),
             alone_until_ms: AtomicU64::new(0),
             renewed: tokio::sync::Mutex::new(None),
@@ -353,6 +356,8 @@ impl Pool {
         };
         match self.hedged(key, &get, member, other, left(deadline)).await {
             Ok(Value::Nil) => renew(&self.shared, key, asked, deadline).await.ok(),
+            // That its holder cannot answer says nothing of the owner.
+            Ok(Value::Error(_)) => None,
             Ok(value) => Some(value),
             Err(error) => {
                 member.failed(&error);

@@ -285,22 +285,34 @@ impl Member {
                 self.shared.events.send(Event::LogOverflowed { node });
             }
         }
+        if in_doubt && inner.mode != Mode::Out {
+            inner.settled_at_ms = self.shared.now_ms() + SETTLE.as_millis() as u64;
+        }
         if inner.mode <= Mode::Careful {
-            if in_doubt {
-                inner.settled_at_ms = self.shared.now_ms() + SETTLE.as_millis() as u64;
-            }
             self.set_mode(&mut inner, Mode::Returning);
             self.keep(inner);
         }
     }
 
-    /// What the node has in these slots is from before, and not believed.
+    /// What the node has in these slots, and the gutter for it, is from before, and not believed.
     pub(crate) fn distrust(&self, slots: &SlotSet) {
+        if slots.is_empty() {
+            return;
+        }
         let mut inner = self.lock();
         inner.distrust.suspect_slots(slots);
-        if inner.mode == Mode::Plain && !inner.distrust.is_empty() {
+        inner.missed.forget(slots);
+        self.quiet();
+        if inner.mode == Mode::Plain {
             self.set_mode(&mut inner, Mode::Careful);
         }
+    }
+
+    /// From now on what the gutter has is not read, unless it is written anew.
+    fn quiet(&self) {
+        let ttl_ms = self.shared.gutter.ttl.as_millis() as u64;
+        self.quiet_until_ms
+            .store(self.shared.now_ms() + ttl_ms, Ordering::Release);
     }
 
     /// Whether the node's value of this key may be old.
@@ -313,7 +325,7 @@ impl Member {
         self.lock().distrust.trust(slot, key);
     }
 
-    /// Whether the gutter may have a value of this key from before the node last came back: then it must not be read.
+    /// Whether the gutter may have a value of this key from before the node last came back or got its slot back: then it must not be read.
     pub(crate) fn gutter_is_stale(&self, key: &[u8]) -> bool {
         self.shared.now_ms() < self.quiet_until_ms.load(Ordering::Acquire) && !self.lock().missed.contains(key)
     }
@@ -376,9 +388,7 @@ impl Member {
             inner.breaker.close(self.ok());
         }
         self.take_mean_us();
-        let ttl_ms = self.shared.gutter.ttl.as_millis() as u64;
-        self.quiet_until_ms
-            .store(self.shared.now_ms() + ttl_ms, Ordering::Release);
+        self.quiet();
         let careful = !inner.distrust.is_empty();
         self.set_mode(&mut inner, if careful { Mode::Careful } else { Mode::Plain });
         let replayed = std::mem::take(&mut inner.replayed);

@@ -5,6 +5,7 @@
 
 use super::Pool;
 use super::config::{Placement, PoolNode};
+use super::handover::LATE_MS;
 use super::member::{Member, Shared};
 use super::missed::SlotSet;
 use super::view::{Places, View};
@@ -181,13 +182,13 @@ impl Pool {
     /// Ends handovers that are due.
     pub(super) fn end_handovers(&self) {
         let now_ms = self.shared.now_ms();
-        let due = |view: &View| view.before.iter().any(|before| before.until_ms <= now_ms);
+        let due = |view: &View| view.before.iter().any(|before| before.until_ms + LATE_MS <= now_ms);
         if !due(&self.view.load()) {
             return;
         }
         let _no_change_meanwhile = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
         let mut view = View::clone(&self.view.load());
-        view.before.retain(|before| before.until_ms > now_ms);
+        view.before.retain(|before| before.until_ms + LATE_MS > now_ms);
         self.view.store(Arc::new(view));
     }
 

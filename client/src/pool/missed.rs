@@ -12,7 +12,7 @@
 //! since it may serve others as well.
 
 use ahash::RandomState;
-use larder_cluster::slot::{SLOTS, Slot};
+use larder_cluster::slot::{SLOTS, Slot, slot_of};
 use std::collections::HashSet;
 
 /// Bits of a filter: 1 MiB. With 7 probes each, 800,000 keys make it suspect one in a hundred wrongly.
@@ -58,6 +58,12 @@ impl Missed {
 
     pub(crate) fn contains(&self, key: &[u8]) -> bool {
         self.keys.contains(key)
+    }
+
+    /// Forgets the keys of some slots, which are suspected as a whole.
+    pub(crate) fn forget(&mut self, slots: &SlotSet) {
+        self.keys.retain(|key| !slots.contains(slot_of(key)));
+        self.bytes = self.keys.iter().map(|key| key.len()).sum();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -208,7 +214,6 @@ impl SlotSet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use larder_cluster::slot::slot_of;
     use proptest::prelude::*;
 
     #[test]
@@ -228,6 +233,12 @@ mod tests {
         assert!(!missed.add(&[0; 101], false), "too many bytes");
         assert!(missed.add(&[0; 60], false) && !missed.add(&[1; 60], false));
         assert_eq!((missed.len(), missed.bytes()), (1, 60));
+        assert!(missed.add(b"other", false));
+        let mut slots = SlotSet::default();
+        slots.insert(slot_of(&[0; 60]));
+        missed.forget(&slots);
+        assert_eq!((missed.len(), missed.bytes()), (1, 5));
+        assert!(missed.contains(b"other"));
     }
 
     #[test]

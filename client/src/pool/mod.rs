@@ -32,6 +32,8 @@ mod missed;
 mod request;
 mod source;
 mod split;
+#[cfg(test)]
+mod tests;
 mod view;
 mod watch;
 
