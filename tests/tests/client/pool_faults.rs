@@ -55,10 +55,10 @@ impl Pool {
         keys
     }
 
-    /// Nothing that is sent to a node or by it arrives any more.
-    fn cut_off(&self, node: usize) {
+    /// Nothing that is sent to a node or by it arrives any more: it is lost, or comes when the network has healed.
+    fn cut_off(&self, node: usize, flow: Flow) {
         self.proxies[node].set_both(Faults {
-            flow: Flow::Swallow,
+            flow,
             ..Faults::default()
         });
     }
@@ -146,10 +146,19 @@ impl Load {
 
 #[test]
 fn what_was_deleted_while_a_node_was_cut_off_is_never_read_from_it_again() {
-    run_in(two_threads, || async {
+    deleted_while_cut_off(Flow::Swallow);
+}
+
+#[test]
+fn nor_if_what_was_sent_to_it_arrives_late() {
+    deleted_while_cut_off(Flow::Stop);
+}
+
+fn deleted_while_cut_off(flow: Flow) {
+    run_in(two_threads, move || async move {
         let mut pool = Pool::new(GutterConfig::default());
         let keys = pool.fill(1).await;
-        pool.cut_off(1);
+        pool.cut_off(1, flow);
         let load = Load::start(&pool.client, &["old"]);
         pool.wait_out(1).await;
         let wrong = load.stop().await;
@@ -193,7 +202,7 @@ fn when_the_log_of_what_a_node_missed_overflows_no_older_value_is_read() {
         let mut pool = Pool::new(gutter);
         let keys = pool.fill(2).await;
         assert!(keys.len() > 40);
-        pool.cut_off(2);
+        pool.cut_off(2, Flow::Stop);
         let load = Load::start(&pool.client, &["old"]);
         pool.wait_out(2).await;
         load.stop().await;

@@ -232,6 +232,11 @@ fn has_its_own_meaning(bytes: &[u8]) -> bool {
     holds(b"-1\r\n") || holds(b"|")
 }
 
+/// What is not a number is not equal to itself, but looks alike.
+fn shapes(values: &[(Value, usize)]) -> Vec<(String, usize)> {
+    values.iter().map(|(value, end)| (shape(value), *end)).collect()
+}
+
 fn check(stream: &[u8], resp3: bool, canonical: bool, source: &mut Source) {
     let shown = || stream[..stream.len().min(1000)].escape_ascii().to_string();
     let (whole, failed) = ours(stream, || usize::MAX);
@@ -263,7 +268,7 @@ fn check(stream: &[u8], resp3: bool, canonical: bool, source: &mut Source) {
         let longest = if stream.len() > 5000 { longest.max(40) } else { longest };
         let (pieces, failed_in_pieces) = ours(stream, || source.0.usize(1..=longest));
         assert!(
-            pieces == whole && failed_in_pieces == failed,
+            shapes(&pieces) == shapes(&whole) && failed_in_pieces == failed,
             "in pieces of {longest}: {}",
             shown()
         );
