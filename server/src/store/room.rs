@@ -21,8 +21,8 @@ const DRAWS: u64 = 4;
 const FREE_SHARE: usize = 32;
 
 /// What a step that evicts for a write wants at least, in bytes. What is too much is to the stripe's credit: the next
-/// writes to it need not evict. Not more, as whoever wants a key of the stripe waits meanwhile: six small entries take
-/// about two microseconds.
+/// writes to it need not evict. Not more, as whoever wants a key of the stripe waits meanwhile: it is worth six
+/// small entries.
 const AHEAD: usize = 512;
 
 /// What a step has done.
