@@ -201,6 +201,9 @@ impl Pool {
             .first_that_serves(&view, owner, spot, &request, deadline, error)
             .await?;
         counter.fetch_add(1, Ordering::Relaxed);
+        if writes {
+            owner.in_gutter(spot.key);
+        }
         match (op, reply) {
             (Op::Set { .. }, Value::Int(_)) => Ok(Value::Status("OK".into())),
             (_, reply) => Ok(reply),
@@ -250,7 +253,9 @@ impl Pool {
                 }
                 Err(failure) => {
                     member.failed(&failure);
-                    self.note_missed(member, request, &failure);
+                    if request.access == Access::Write {
+                        member.missed(gutter_key.slot, gutter_key.key, failure.may_have_run());
+                    }
                     error = failure;
                 }
             }
