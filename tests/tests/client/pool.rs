@@ -135,7 +135,7 @@ async fn read(pool: Client, seen: Arc<Seen>, keys: usize) {
 fn readers_see_no_error_when_a_node_is_killed_and_it_serves_again_within_two_seconds_of_its_return() {
     let mut servers = servers(4);
     runtime().block_on(async {
-        let pool = builder(&servers).build().expect("a pool");
+        let pool = builder(&servers).config(patient()).build().expect("a pool");
         pool.mset((0..1000).map(|n| (format!("key:{n}"), format!("key:{n}"))))
             .await
             .expect("mset");
