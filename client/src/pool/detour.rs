@@ -228,6 +228,9 @@ impl Pool {
             .first_that_serves(&view, owner, spot, &request, deadline, error)
             .await?;
         counter.fetch_add(1, Ordering::Relaxed);
+        if writes {
+            owner.in_gutter(spot.key);
+        }
         match (op, reply) {
             (Op::Set { .. }, Value::Int(_)) => Ok(Value::Status("OK".into())),
             (_, reply) => Ok(reply),

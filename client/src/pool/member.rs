@@ -310,9 +310,10 @@ impl Member {
 
     /// From now on what the gutter has is not read, unless it is written anew.
     fn quiet(&self) {
-        let ttl_ms = self.shared.gutter.ttl.as_millis() as u64;
-        self.quiet_until_ms
-            .store(self.shared.now_ms() + ttl_ms, Ordering::Release);
+        // A write to the gutter may still be on its way.
+        let ttl = self.shared.gutter.ttl + self.node.config().response_timeout;
+        let until_ms = self.shared.now_ms() + ttl.as_millis() as u64;
+        self.quiet_until_ms.store(until_ms, Ordering::Release);
     }
 
     /// Whether the node's value of this key may be old.
@@ -325,9 +326,15 @@ impl Member {
         self.lock().distrust.trust(slot, key);
     }
 
-    /// Whether the gutter may have a value of this key from before the node last came back or got its slot back: then it must not be read.
+    /// Whether the gutter may have a value of this key from before the node last came back or got its slot back: then
+    /// it must not be read.
     pub(crate) fn gutter_is_stale(&self, key: &[u8]) -> bool {
-        self.shared.now_ms() < self.quiet_until_ms.load(Ordering::Acquire) && !self.lock().missed.contains(key)
+        self.shared.now_ms() < self.quiet_until_ms.load(Ordering::Acquire) && !self.lock().missed.is_in_gutter(key)
+    }
+
+    /// The gutter has executed a write that the node missed.
+    pub(crate) fn in_gutter(&self, key: &[u8]) {
+        self.lock().missed.in_gutter(key);
     }
 
     /// Waits until the node has come back or is out for longer.

@@ -13,7 +13,7 @@
 
 use ahash::RandomState;
 use larder_cluster::slot::{SLOTS, Slot, slot_of};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// Bits of a filter: 1 MiB. With 7 probes each, 800,000 keys make it suspect one in a hundred wrongly.
 const FILTER_BITS: u64 = 1 << 23;
@@ -24,7 +24,8 @@ const MAX_TRUSTED: usize = 1 << 18;
 /// Keys that a node missed.
 #[derive(Debug)]
 pub(crate) struct Missed {
-    keys: HashSet<Box<[u8]>, RandomState>,
+    /// Each with whether the gutter has what it was set to since, or has nothing because it was deleted there.
+    keys: HashMap<Box<[u8]>, bool, RandomState>,
     bytes: usize,
     max_keys: usize,
     max_bytes: usize,
@@ -35,7 +36,7 @@ pub(crate) struct Missed {
 impl Missed {
     pub(crate) fn new(max_keys: usize, max_bytes: usize) -> Missed {
         Missed {
-            keys: HashSet::default(),
+            keys: HashMap::default(),
             bytes: 0,
             max_keys,
             max_bytes,
@@ -46,24 +47,33 @@ impl Missed {
     /// Notes a key, unless the log is full; `in_doubt` if the node may yet execute what was sent. Whether it was noted.
     pub(crate) fn add(&mut self, key: &[u8], in_doubt: bool) -> bool {
         self.in_doubt |= in_doubt;
-        if self.keys.contains(key) {
+        if self.keys.contains_key(key) {
             return true;
         }
         if self.keys.len() >= self.max_keys || self.bytes + key.len() > self.max_bytes {
             return false;
         }
         self.bytes += key.len();
-        self.keys.insert(key.into())
+        self.keys.insert(key.into(), false);
+        true
     }
 
-    pub(crate) fn contains(&self, key: &[u8]) -> bool {
-        self.keys.contains(key)
+    /// The gutter has executed what the node missed.
+    pub(crate) fn in_gutter(&mut self, key: &[u8]) {
+        if let Some(in_gutter) = self.keys.get_mut(key) {
+            *in_gutter = true;
+        }
+    }
+
+    /// Whether what the gutter has of a key is from after the node went out.
+    pub(crate) fn is_in_gutter(&self, key: &[u8]) -> bool {
+        self.keys.get(key).copied().unwrap_or(false)
     }
 
     /// Forgets the keys of some slots, which are suspected as a whole.
     pub(crate) fn forget(&mut self, slots: &SlotSet) {
-        self.keys.retain(|key| !slots.contains(slot_of(key)));
-        self.bytes = self.keys.iter().map(|key| key.len()).sum();
+        self.keys.retain(|key, _| !slots.contains(slot_of(key)));
+        self.bytes = self.keys.keys().map(|key| key.len()).sum();
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -81,7 +91,7 @@ impl Missed {
     /// Takes all keys out, to replay them.
     pub(crate) fn take(&mut self) -> Vec<Box<[u8]>> {
         (self.bytes, self.in_doubt) = (0, false);
-        std::mem::take(&mut self.keys).into_iter().collect()
+        std::mem::take(&mut self.keys).into_keys().collect()
     }
 }
 
@@ -222,7 +232,9 @@ mod tests {
         assert!(missed.add(b"a", false) && missed.add(b"b", true) && missed.add(b"c", false));
         assert!(!missed.add(b"d", false), "full");
         assert!(missed.add(b"a", false), "known already");
-        assert!(missed.in_doubt());
+        assert!(missed.in_doubt() && !missed.is_in_gutter(b"a"));
+        missed.in_gutter(b"a");
+        assert!(missed.is_in_gutter(b"a") && !missed.is_in_gutter(b"b"));
         let mut keys = missed.take();
         keys.sort();
         assert_eq!(
@@ -238,7 +250,7 @@ mod tests {
         slots.insert(slot_of(&[0; 60]));
         missed.forget(&slots);
         assert_eq!((missed.len(), missed.bytes()), (1, 5));
-        assert!(missed.contains(b"other"));
+        assert!(missed.keys.contains_key(b"other".as_slice()));
     }
 
     #[test]
