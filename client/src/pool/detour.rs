@@ -279,6 +279,13 @@ impl Pool {
             match result {
                 Ok(value) => {
                     member.succeeded(None);
+                    if request.access == Access::Write {
+                        // Those before it in the order missed what it has now.
+                        let before = view
+                            .ranking(spot.slot, spot.key)
+                            .take_while(|before| !Arc::ptr_eq(before, member));
+                        before.for_each(|before| before.in_gutter(gutter_key.key));
+                    }
                     return Ok(value);
                 }
                 Err(failure) => {
