@@ -1,6 +1,6 @@
 """`larder top` as a person uses it, in a terminal of 80 columns.
 
-Usage: top.py LARDER SCENE NODE [PORT LARDER-SERVER]
+Usage: top.py LARDER SCENE NODE [LARDER-SERVER]
 """
 
 import fcntl
@@ -9,6 +9,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import sys
@@ -65,8 +66,12 @@ class Terminal:
                 sys.exit(f"never sent: {what!r}; sent: {self.seen!r}")
 
 
-def watch(port, server):
+def watch(server):
     """One node is there, the other goes away and comes back."""
+    # Bound but not listening: it refuses, and no other test's server can take the port.
+    reserved = socket.socket()
+    reserved.bind(("127.0.0.1", 0))
+    port = str(reserved.getsockname()[1])
     terminal = Terminal(["top", "--interval", "200ms", "--timeout", "1s", NODE, f"127.0.0.1:{port}"])
     terminal.expect(b"larder top")
     terminal.expect(b"unreachable")
@@ -75,6 +80,7 @@ def watch(port, server):
     terminal.expect(rb"\x1b\[7m(\x1b\[[0-9;]*m)*node")
     terminal.type(b"\x1b[B")
     args = [server, "--port", port, "--bind", "127.0.0.1"]
+    reserved.close()
     other = subprocess.Popen(args, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         # Its figures take the place of the excuse.
